@@ -1,0 +1,275 @@
+"""What each frame and each event is, and what a person must see: every branch of the decision in one place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctwatch.domain import BLANK, ObservationType
+from ctwatch.ensemble import Averaging, average, describe, pool
+from ctwatch.events import Grouping
+
+_TYPE_OF_LABEL = {
+    BLANK: ObservationType.BLANK,
+    "human": ObservationType.HUMAN,
+    "person": ObservationType.HUMAN,
+    "homo sapiens": ObservationType.HUMAN,
+    "vehicle": ObservationType.VEHICLE,
+    "unknown": ObservationType.UNKNOWN,
+}
+
+
+class Review(StrEnum):
+    """Why a person must see it."""
+
+    UNREADABLE = "unreadable_frame"
+    NOT_CLASSIFIED = "not_classified"
+    UNCERTAIN_BLANK = "uncertain_blank"
+    NO_SPECIES_MODEL = "no_species_model"
+    LOW_CONFIDENCE = "low_confidence"
+    MEMBERS_DISAGREE = "members_disagree"
+    SEVERAL_SPECIES = "several_species"
+    ON_SOME_FRAMES = "confident_on_some_frames_only"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where decisions turn; all 0..1 and inclusive."""
+
+    blank: float
+    """A frame is blank from this probability of blank."""
+    sure_blank: float
+    """A blank event goes to review if any frame's probability of blank is below this."""
+    species: NDArray[np.float64]
+    """Per label (K,): an event or frame is the species from this probability."""
+    some_frame: float
+    """A species that reaches this on one frame keeps an observation of its own beside the event's."""
+    agreement: float
+    """An event goes to review if a smaller share of the members prefers its species."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the ensembles said about N frames of a deployment; NaN where a frame was not looked at."""
+
+    readable: NDArray[np.bool_]
+    blank: NDArray[np.float64]
+    """Averaged probability of blank, (N,)."""
+    members: NDArray[np.float32]
+    """The species models' probabilities, (N, M, K)."""
+    labels: tuple[str, ...]
+    """The K labels of the species models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One observation-to-be: of a frame or of an event."""
+
+    unit: int
+    """Row of the frame, or number of the event."""
+    observation_type: ObservationType
+    label: str | None
+    probability: float | None
+    top: tuple[tuple[str, float], ...]
+    review: tuple[Review, ...]
+
+
+def observation_type(label: str) -> ObservationType:
+    """Return the Camtrap DP type that a species model's label stands for."""
+    return _TYPE_OF_LABEL.get(label.lower(), ObservationType.ANIMAL)
+
+
+def is_blank(scores: Scores, thresholds: Thresholds) -> NDArray[np.bool_]:
+    """Which frames were looked at and are blank, (N,)."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(scores.readable & (scores.blank >= thresholds.blank))
+
+
+def wants_species(scores: Scores, grouping: Grouping, thresholds: Thresholds, alone: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows that the species models should see: readable frames of events that are not blank.
+
+    Events are kept whole: blank frames inside an animal's event are seen too. `alone` are rows outside events
+    (time-lapse), each judged by itself.
+    """
+    blank = is_blank(scores, thresholds)
+    if not len(grouping):
+        rows = np.empty(0, dtype=np.int64)
+    else:
+        seen = ~blank[grouping.order] & scores.readable[grouping.order]
+        lively = np.add.reduceat(seen.astype(np.int64), grouping.starts) > 0
+        rows = grouping.order[lively[grouping.event_of_position()]]
+        rows = rows[scores.readable[rows]]
+    return np.concatenate([rows, alone[scores.readable[alone] & ~blank[alone]]])
+
+
+def decide_frames(scores: Scores, thresholds: Thresholds, averaging: Averaging) -> list[Decision]:
+    """Decide about each frame by itself, N decisions in row order."""
+    blank = is_blank(scores, thresholds)
+    looked = scores.readable & (~np.isnan(scores.blank) | _has_species(scores))
+    species = _averaged(scores, averaging)
+    decisions = []
+    for row in range(len(scores.readable)):
+        if not scores.readable[row]:
+            decision = _unclassified(row, (Review.UNREADABLE,))
+        elif not looked[row]:
+            decision = _unclassified(row, (Review.NOT_CLASSIFIED,))
+        elif blank[row]:
+            decision = _blank(row, float(scores.blank[row]), thresholds)
+        elif np.isnan(species[row, 0]) if species.shape[1] else True:
+            decision = _animal_without_species(row, float(scores.blank[row]))
+        else:
+            decision = _species(row, species[row], scores.labels, thresholds)
+        decisions.append(decision)
+    return decisions
+
+
+def decide_events(
+    scores: Scores, grouping: Grouping, thresholds: Thresholds, averaging: Averaging, pooling: Averaging
+) -> list[Decision]:
+    """Decide about each event; one decision an event, and one more for each further species confident on some frame.
+
+    An event is blank only if every frame of it is. Species are pooled over its frames that are not blank.
+    """
+    if not len(grouping):
+        return []
+    rows, event = grouping.order, grouping.event_of_position()
+    readable = scores.readable[rows]
+    blank = is_blank(scores, thresholds)[rows]
+    with_species = _has_species(scores)[rows] & readable & ~blank
+    looked = readable & (~np.isnan(scores.blank[rows]) | _has_species(scores)[rows])
+    animal = looked & ~blank
+    counts = {name: np.bincount(event, mask, len(grouping)) for name, mask in (("animal", animal), ("looked", looked))}
+    blanks, readables = np.bincount(event, blank, len(grouping)), np.bincount(event, readable, len(grouping))
+    least_blank = np.full(len(grouping), np.inf)
+    np.fmin.at(least_blank, event, scores.blank[rows])
+
+    positions = np.flatnonzero(with_species)
+    species_event, starts = np.unique(event[positions], return_index=True)
+    frames = _averaged(scores, averaging)[rows[positions]]
+    pooled = pool(frames, starts, pooling)
+    agreed = _agreement(scores.members[rows[positions]], starts, pooled, pooling)
+    index_of = {int(number): index for index, number in enumerate(species_event)}
+    also = _confident_on_some_frame(frames, event[positions], thresholds)
+
+    decisions: list[Decision] = []
+    for number, size in enumerate(grouping.sizes()):
+        if counts["animal"][number] == 0:
+            if blanks[number] == size:
+                decisions.append(_blank(number, float(least_blank[number]), thresholds))
+            else:
+                cut = readables[number] < size
+                decisions.append(_unclassified(number, (Review.UNREADABLE if cut else Review.NOT_CLASSIFIED,)))
+        elif number not in index_of:
+            decisions.append(_animal_without_species(number, float(least_blank[number])))
+        else:
+            index = index_of[number]
+            main = _species(number, pooled[index], scores.labels, thresholds)
+            if agreed[index] < thresholds.agreement and main.label is not None:
+                main = _with_review(main, Review.MEMBERS_DISAGREE)
+            decisions.extend(_with_others(main, also.get(number, {}), scores.labels))
+    return decisions
+
+
+def _with_others(main: Decision, on_frames: dict[int, float], labels: Sequence[str]) -> list[Decision]:
+    """Add the species that are confident on some frame; they replace a main decision that is below its threshold."""
+    others = {labels[index]: p for index, p in on_frames.items() if labels[index] != main.label}
+    others = {label: p for label, p in others.items() if observation_type(label) is not ObservationType.BLANK}
+    if not others:
+        return [main]
+    if main.label is None:
+        reasons: tuple[Review, ...] = (Review.ON_SOME_FRAMES,)
+        if len(others) > 1:
+            reasons += (Review.SEVERAL_SPECIES,)
+        kept = []
+    else:
+        reasons = (Review.SEVERAL_SPECIES,)
+        kept = [_with_review(main, Review.SEVERAL_SPECIES)]
+    for label, p in sorted(others.items(), key=lambda item: (-item[1], item[0])):
+        kept.append(Decision(main.unit, observation_type(label), label, p, main.top, reasons))
+    return kept
+
+
+def _confident_on_some_frame(
+    frames: NDArray[np.float64], event: NDArray[np.int64], thresholds: Thresholds
+) -> dict[int, dict[int, float]]:
+    """Return for each event the labels that a frame of it is sure of, with the highest probability."""
+    found: dict[int, dict[int, float]] = {}
+    if not len(frames):
+        return found
+    best = frames.argmax(axis=1)
+    p = frames[np.arange(len(frames)), best]
+    for position in np.flatnonzero(p >= np.maximum(thresholds.some_frame, thresholds.species[best])):
+        labels = found.setdefault(int(event[position]), {})
+        label = int(best[position])
+        labels[label] = max(labels.get(label, 0.0), float(p[position]))
+    return found
+
+
+def _agreement(
+    members: NDArray[np.float32], starts: NDArray[np.int64], pooled: NDArray[np.float64], pooling: Averaging
+) -> NDArray[np.float64]:
+    """Share of members whose own pooled best label is the ensemble's, per event."""
+    if not len(starts):
+        return np.empty(0)
+    best = pooled.argmax(axis=1)
+    votes = [
+        pool(members[:, member].astype(np.float64), starts, pooling).argmax(axis=1) == best
+        for member in range(members.shape[1])
+    ]
+    return np.asarray(np.mean(votes, axis=0), dtype=np.float64)
+
+
+def _averaged(scores: Scores, averaging: Averaging) -> NDArray[np.float64]:
+    if scores.members.shape[1] == 0:
+        return np.full((len(scores.readable), len(scores.labels)), np.nan)
+    averaged = np.full((len(scores.readable), len(scores.labels)), np.nan)
+    have = _has_species(scores)
+    averaged[have] = average(scores.members[have], averaging)
+    return averaged
+
+
+def _has_species(scores: Scores) -> NDArray[np.bool_]:
+    if scores.members.shape[1] == 0 or scores.members.shape[2] == 0:
+        return np.zeros(len(scores.readable), dtype=bool)
+    return np.asarray(~np.isnan(scores.members[:, :, 0]).any(axis=1))
+
+
+def _species(unit: int, p: NDArray[np.float64], labels: Sequence[str], thresholds: Thresholds) -> Decision:
+    top = tuple(describe(p, labels))
+    label, probability = top[0]
+    if probability < thresholds.species[list(labels).index(label)]:
+        return Decision(unit, ObservationType.UNKNOWN, None, probability, top, (Review.LOW_CONFIDENCE,))
+    kind = observation_type(label)
+    if kind is ObservationType.BLANK:
+        # The filter saw something, the species models did not: neither is believed.
+        return Decision(unit, ObservationType.UNKNOWN, None, probability, top, (Review.MEMBERS_DISAGREE,))
+    return Decision(unit, kind, label, probability, top, ())
+
+
+def _blank(unit: int, probability: float, thresholds: Thresholds) -> Decision:
+    review = () if probability >= thresholds.sure_blank else (Review.UNCERTAIN_BLANK,)
+    top = ((BLANK, probability), ("animal", 1.0 - probability))
+    return Decision(unit, ObservationType.BLANK, None, probability, top, review)
+
+
+def _animal_without_species(unit: int, blank: float) -> Decision:
+    probability = None if np.isnan(blank) or np.isinf(blank) else 1.0 - blank
+    top = (("animal", probability), (BLANK, 1.0 - probability)) if probability is not None else ()
+    return Decision(unit, ObservationType.ANIMAL, None, probability, top, (Review.NO_SPECIES_MODEL,))
+
+
+def _unclassified(unit: int, review: tuple[Review, ...]) -> Decision:
+    return Decision(unit, ObservationType.UNCLASSIFIED, None, None, (), review)
+
+
+def _with_review(decision: Decision, reason: Review) -> Decision:
+    return Decision(
+        decision.unit,
+        decision.observation_type,
+        decision.label,
+        decision.probability,
+        decision.top,
+        (*decision.review, reason),
+    )

@@ -1,0 +1,1 @@
+"""Exports: one module per dialect, rows in, files out."""

@@ -1,0 +1,51 @@
+"""Files that others rely on: bytes that do not vary, put in place whole or not at all."""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ctwatch.names import spreadsheet_safe
+
+Cell = str | float | int | bool | None
+NOT_AVAILABLE = "NA"
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]], *, missing: str = "") -> None:
+    """Write a CSV file: UTF-8, `\\n`, comma, quotes only where needed, text cells that no spreadsheet runs.
+
+    Numbers are written shortest without a trailing .0, booleans as true and false, None and NaN as `missing`. The file
+    is replaced by one rename; one that already has these bytes is left alone.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([spreadsheet_safe(name) for name in header])
+    writer.writerows([_cell(value, missing) for value in row] for row in rows)
+    write_bytes(path, text.getvalue().encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a file by one rename, fsynced; leaves one that already has these bytes alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+        return
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(aside, "wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _cell(value: Cell, missing: str) -> str:
+    if value is None or value != value:
+        return missing
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return spreadsheet_safe(value) if isinstance(value, str) else str(value)

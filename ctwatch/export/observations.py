@@ -1,0 +1,81 @@
+"""observations.csv: event-level observations with the columns of Camtrap DP 1.0.2 in its order, ours to the right."""
+
+from datetime import datetime
+from pathlib import Path
+
+from ctwatch.export.files import Cell, write_csv
+from ctwatch.store.queries import Table
+
+CAMTRAP_DP_COLUMNS = (
+    "observationID",
+    "deploymentID",
+    "mediaID",
+    "eventID",
+    "eventStart",
+    "eventEnd",
+    "observationLevel",
+    "observationType",
+    "cameraSetupType",
+    "scientificName",
+    "count",
+    "lifeStage",
+    "sex",
+    "behavior",
+    "individualID",
+    "individualPositionRadius",
+    "individualPositionAngle",
+    "individualSpeed",
+    "bboxX",
+    "bboxY",
+    "bboxWidth",
+    "bboxHeight",
+    "classificationMethod",
+    "classifiedBy",
+    "classificationTimestamp",
+    "classificationProbability",
+    "observationTags",
+    "observationComments",
+)
+OUR_COLUMNS = ("locationID", "needsReview", "reviewReason", "topLabels", "topProbabilities")
+
+
+def write(folder: Path, observations: Table, utc_offset: str) -> Path:
+    """Write `observations.csv` into a folder and return its path.
+
+    Times are the camera's wall clock to the second, with `utc_offset` behind them where it is known. `count` is empty: a classifier
+    does not count.
+    """
+    path = folder / "observations.csv"
+    rows = []
+    for row in observations.rows:
+        values = dict(zip(observations.columns, row, strict=True))
+        told: dict[str, Cell] = {
+            "observationID": values["observation_id"],
+            "deploymentID": values["deployment_id"],
+            "eventID": values["event_id"],
+            "eventStart": iso(values["event_start"], utc_offset),
+            "eventEnd": iso(values["event_end"], utc_offset),
+            "observationLevel": "event",
+            "observationType": values["observation_type"],
+            "scientificName": values["scientific_name"],
+            "classificationMethod": "machine" if values["classified_by"] else None,
+            "classifiedBy": values["classified_by"],
+            "classificationProbability": _rounded(values["classification_probability"]),
+            "locationID": values["location_id"],
+            "needsReview": values["needs_review"],
+            "reviewReason": values["review_reason"],
+            "topLabels": "|".join(values["top_labels"]),
+            "topProbabilities": "|".join(f"{p:.4f}" for p in values["top_probabilities"]),
+        }
+        rows.append([told.get(name) for name in (*CAMTRAP_DP_COLUMNS, *OUR_COLUMNS)])
+    write_csv(path, (*CAMTRAP_DP_COLUMNS, *OUR_COLUMNS), rows)
+    return path
+
+
+def iso(moment: datetime | None, utc_offset: str) -> str | None:
+    """Write a camera-clock time as Camtrap DP does, no fractions of seconds."""
+    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%S}{utc_offset}"
+
+
+def _rounded(p: float | None) -> float | None:
+    return None if p is None else round(p, 4)

@@ -1,0 +1,360 @@
+"""One card: read -> predict -> derive -> commit, in this order and no other; run twice, the tables are the same."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from ctwatch import deployments
+from ctwatch.classify import Classifier, Frame
+from ctwatch.config import Config
+from ctwatch.derive import Models, blank_threshold, derive, derive_effort
+from ctwatch.domain import (
+    CaptureMethod,
+    CardSnapshot,
+    Deployment,
+    Failure,
+    FileStat,
+    FileStatus,
+    Location,
+    Media,
+    ModelInfo,
+)
+from ctwatch.ensemble import Averaging
+from ctwatch.errors import CardChanged, InboxMissing, Interrupted
+from ctwatch.panel import Panel
+from ctwatch.reading import ReadFile, ReadingRules, read_file, read_files, worker_count
+from ctwatch.settle import fingerprint
+from ctwatch.store import cards, derived
+from ctwatch.store.cards import CardCounts, CardFile
+from ctwatch.store.database import Database
+from ctwatch.store.missing import Missing, missing, whereabouts
+from ctwatch.tables import load_mapping
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+"""Called with files done and files in all."""
+PREDICTIONS_PER_COMMIT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class CardOutcome:
+    """What processing a card came to."""
+
+    card_id: str
+    name: str
+    counts: CardCounts
+    already_in: bool
+    seconds: float
+    made_up_for: int = 0
+    """Photographs that were read a second time because the stream had not foreseen their event."""
+
+
+class Pipeline:
+    """Processes cards into one database with one panel of models."""
+
+    def __init__(
+        self,
+        config: Config,
+        database: Database,
+        panel: Panel,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        stop: Callable[[], bool] = lambda: False,
+        at: Callable[[str], None] = lambda point: None,
+    ) -> None:
+        """Take the clock (aware, UTC), a question whether to stop, and a listener for the points between steps."""
+        self._config = config
+        self._database = database
+        self._panel = panel
+        self._models = Models(panel.empty_models, panel.species_models)
+        self._now = now
+        self._stop = stop
+        self._at = at
+
+    def process(self, snapshot: CardSnapshot, progress: Progress = lambda done, total: None) -> CardOutcome:
+        """Bring one settled card into the database, completely or not at all.
+
+        Predictions are kept as they are made, so an interrupted card goes on where it was. Raises Interrupted,
+        CardChanged, InboxMissing, ConfigError (deployments table) or StoreError.
+        """
+        started = time.monotonic()
+        card_id = fingerprint(snapshot)
+        with self._database.reading() as connection:
+            if cards.card_is_in(connection, card_id):
+                counts = cards.card_counts(connection, card_id)
+                return CardOutcome(card_id, snapshot.name, counts, True, time.monotonic() - started)
+        mapping = load_mapping(self._config)
+        results = self._read(snapshot, mapping, progress)
+        self._at("predicted")
+        counts, touched = self._commit(card_id, snapshot, results, mapping)
+        self._at("committed")
+        made_up_for = self.catch_up(only=touched)
+        return CardOutcome(card_id, snapshot.name, counts, False, time.monotonic() - started, made_up_for)
+
+    def catch_up(self, only: Sequence[str] | None = None, progress: Progress = lambda done, total: None) -> int:
+        """Look at photographs that lack predictions, where their bytes are still to be found; returns how many.
+
+        They do after models were installed or changed, and where an event's animal only came to light with a later
+        frame. `only` restricts it to some deployments.
+        """
+        unobtainable: set[str] = set()
+        looked_at = 0
+        # The empty filter's answers can make further events worth the species models' look: until nothing is missing.
+        while self._models.empty or self._models.species:
+            with self._database.reading() as connection:
+                lacking = [
+                    item
+                    for item in missing(connection, _ids(self._models.empty), _ids(self._models.species))
+                    if item.media_id not in unobtainable and (only is None or item.deployment_id in only)
+                ]
+            if not lacking:
+                break
+            found = self._look_again(lacking, unobtainable, progress)
+            looked_at += found
+            if found:
+                self.derive({item.deployment_id for item in lacking})
+        if unobtainable:
+            logger.info(
+                "%d photographs wait for models to see them, but their files are gone; drop their cards again", len(unobtainable)
+            )
+        return looked_at
+
+    def derive(self, deployment_ids: set[str] | None = None) -> None:
+        """Recompute the derived tables, of all deployments unless some are named; no inference."""
+        with self._database.reading() as connection:
+            wanted = sorted(deployment_ids) if deployment_ids is not None else derived.deployment_ids(connection)
+        for deployment_id in wanted:
+            with self._database.writing() as connection:
+                derive(connection, deployment_id, self._config, self._models)
+        with self._database.writing() as connection:
+            derive_effort(connection)
+
+    def remap(self) -> None:
+        """Map every file to its deployment again, after the deployments table or the pattern changed."""
+        mapping = load_mapping(self._config)
+        with self._database.writing() as connection:
+            files = cards.mapped_files(connection)
+            placed = {}
+            for item in files:
+                placed[item.key] = deployments.assign(
+                    mapping,
+                    inbox_name=item.inbox_name,
+                    folders=item.folders,
+                    serial=item.serial,
+                    taken=item.taken,
+                )
+            cards.remap_files(connection, {key: pair[0].deployment_id for key, pair in placed.items()})
+            cards.put_deployments(connection, _each_once(list(placed.values())))
+            derived.drop_orphans(connection)
+
+    def _read(
+        self, snapshot: CardSnapshot, mapping: deployments.Mapping, progress: Progress
+    ) -> list[tuple[ReadFile, Deployment | None, Location | None]]:
+        """Read and classify a card's files; pixels are let go as soon as the networks have seen them."""
+        with self._database.reading() as connection:
+            seen = cards.predicted_prefixes(connection, _ids(self._models.empty))
+
+        def is_known(media_id: str) -> bool:
+            prefix = np.uint64(int(media_id[:16], 16))
+            position = int(np.searchsorted(seen, prefix))
+            return position < len(seen) and bool(seen[position] == prefix)
+
+        wanted = [file for file in snapshot.files if file.ignored is None]
+        classifier = self._classifier()
+        results: list[tuple[ReadFile, Deployment | None, Location | None]] = []
+        progress(0, len(wanted))
+        for read in read_files(
+            snapshot.root,
+            wanted,
+            canvases=self._panel.canvases,
+            rules=self._rules(),
+            is_known=is_known,
+            workers=worker_count(self._config.read.workers),
+        ):
+            if self._stop():
+                self._save(classifier)
+                raise Interrupted(f"{snapshot.name}: stopped after {len(results)} of {len(wanted)} files; goes on next time")
+            if read.failure is Failure.CHANGED_WHILE_READING:
+                _still_there(snapshot)
+                raise CardChanged(f"{snapshot.root}/{read.file.path}: {read.detail}")
+            deployment, location = None, None
+            if read.media is not None:
+                deployment, location = deployments.assign(
+                    mapping,
+                    inbox_name=os.path.basename(snapshot.inbox),
+                    folders=_folders(snapshot, read.file.path),
+                    serial=read.media.camera.serial,
+                    taken=read.media.timestamp.value if read.media.timestamp.trusted else None,
+                )
+                if read.pixels is not None and (self._panel.empty or self._panel.species):
+                    classifier.push(_frame(read.media, deployment.deployment_id, read))
+                    self._save(classifier, at_least=PREDICTIONS_PER_COMMIT)
+            results.append((ReadFile(read.file, read.media, read.failure, read.detail), deployment, location))
+            progress(len(results), len(wanted))
+        if any(read.failure is Failure.NO_ACCESS for read, _, _ in results):
+            _still_there(snapshot)
+        classifier.finish()
+        self._save(classifier)
+        return results
+
+    def _commit(
+        self,
+        card_id: str,
+        snapshot: CardSnapshot,
+        results: Sequence[tuple[ReadFile, Deployment | None, Location | None]],
+        mapping: deployments.Mapping,
+    ) -> tuple[CardCounts, list[str]]:
+        """Write a card in one transaction, its row last; returns its counts and the deployments that it touched."""
+        photographs = [read.media for read, _, _ in results if read.media is not None]
+        with self._database.writing() as connection:
+            contents = [(item.file_path, item.media_id) for item in photographs]
+            replacing = cards.superseded_by(connection, snapshot.root, contents)
+            elsewhere = cards.seen_elsewhere(connection, [item.media_id for item in photographs], replacing)
+            files, new = _statuses(snapshot, results, elsewhere)
+            counts = cards.count(files, new)
+            cards.add_media(connection, new)
+            pairs = [(where, place) for _, where, place in results if where is not None and place is not None]
+            kept = {item.deployment_id for item in files if item.status is not FileStatus.DUPLICATE}
+            pairs = [pair for pair in _each_once(pairs) if pair[0].deployment_id in kept]
+            cards.put_deployments(connection, pairs)
+            cards.put_card(
+                connection,
+                card_id,
+                snapshot,
+                files,
+                counts,
+                replacing=replacing,
+                processed_at=self._now().replace(tzinfo=None),
+            )
+            touched = sorted(pair[0].deployment_id for pair in pairs)
+            for deployment_id in touched:
+                derive(connection, deployment_id, self._config, self._models)
+            derive_effort(connection)
+        return counts, touched
+
+    def _look_again(self, lacking: Sequence[Missing], unobtainable: set[str], progress: Progress) -> int:
+        """Read photographs again wherever they are found and classify them; adds the others to `unobtainable`."""
+        classifier = self._classifier()
+        found = 0
+        with self._database.reading() as connection:
+            places = whereabouts(connection, [item.media_id for item in lacking])
+        candidates: dict[str, list[tuple[str, FileStat]]] = {}
+        for place in places:
+            stat = FileStat(place.file_path, place.file_size, place.modified_ns)
+            candidates.setdefault(place.media_id, []).append((place.card_path, stat))
+        for number, item in enumerate(lacking):
+            if self._stop():
+                self._save(classifier)
+                raise Interrupted("stopped while looking again at earlier cards; goes on next time")
+            read = self._find(item.media_id, candidates.get(item.media_id, []))
+            if read is None or read.media is None:
+                unobtainable.add(item.media_id)
+            else:
+                found += 1
+                classifier.push(_frame(read.media, item.deployment_id, read))
+                self._save(classifier, at_least=PREDICTIONS_PER_COMMIT)
+            progress(number + 1, len(lacking))
+        classifier.finish()
+        self._save(classifier)
+        return found
+
+    def _find(self, media_id: str, candidates: Sequence[tuple[str, FileStat]]) -> ReadFile | None:
+        for root, file in candidates:
+            read = read_file(
+                root, file, canvases=self._panel.canvases, rules=self._rules(), is_known=lambda other: other != media_id
+            )
+            if read.pixels is not None:
+                return read
+        return None
+
+    def _classifier(self) -> Classifier:
+        return Classifier(
+            self._panel,
+            batch_size=self._config.models.batch_size,
+            gap_s=self._config.events.event_gap_s,
+            averaging=Averaging(self._config.decisions.averaging),
+            blank_threshold=blank_threshold(self._config, self._models.empty),
+        )
+
+    def _save(self, classifier: Classifier, at_least: int = 1) -> None:
+        """Append predictions to the database once there are enough to be worth a commit."""
+        if classifier.waiting() < at_least:
+            return
+        with self._database.writing() as connection:
+            cards.add_models(connection, [*self._models.empty, *self._models.species])
+            cards.add_predictions(connection, classifier.take())
+        self._at("saved")
+
+    def _rules(self) -> ReadingRules:
+        local = self._now().astimezone().replace(tzinfo=None)
+        return ReadingRules(self._config.read.earliest_year, self._config.read.use_file_times, local)
+
+
+def _folders(snapshot: CardSnapshot, path: str) -> list[str]:
+    """Return the folders that may name a file's deployment: the card and those below it."""
+    inside = path.split("/")[:-1]
+    return inside if snapshot.loose else [snapshot.name, *inside]
+
+
+def _statuses(
+    snapshot: CardSnapshot,
+    results: Sequence[tuple[ReadFile, Deployment | None, Location | None]],
+    elsewhere: set[str],
+) -> tuple[list[CardFile], list[Media]]:
+    """Give every file of the card exactly one status; also return the photographs that are new with it."""
+    files = [
+        CardFile(file, FileStatus.IGNORED, str(file.ignored)) for file in snapshot.files if file.ignored is not None
+    ]
+    new: list[Media] = []
+    here: set[str] = set()
+    for read, deployment, _ in results:
+        media = read.media
+        deployment_id = deployment.deployment_id if deployment else None
+        if media is None:
+            files.append(CardFile(read.file, FileStatus.FAILED, _name(read.failure), read.detail))
+            continue
+        if media.media_id in elsewhere or media.media_id in here:
+            reason = "already_in" if media.media_id in elsewhere else "twice_on_card"
+            files.append(CardFile(read.file, FileStatus.DUPLICATE, reason, None, media.media_id, deployment_id))
+            continue
+        here.add(media.media_id)
+        new.append(media)
+        status = FileStatus.FAILED if read.failure else FileStatus.MEDIA
+        files.append(CardFile(read.file, status, _name(read.failure), read.detail, media.media_id, deployment_id))
+    return sorted(files, key=lambda item: item.file.path), new
+
+
+def _name(failure: Failure | None) -> str | None:
+    return None if failure is None else str(failure)
+
+
+def _each_once(pairs: Sequence[tuple[Deployment, Location]]) -> list[tuple[Deployment, Location]]:
+    """Return each deployment once; of several readings of it the first that carries a flag."""
+    chosen: dict[str, tuple[Deployment, Location]] = {}
+    for pair in pairs:
+        known = chosen.get(pair[0].deployment_id)
+        if known is None or (known[0].flag is None and pair[0].flag is not None):
+            chosen[pair[0].deployment_id] = pair
+    return list(chosen.values())
+
+
+def _frame(media: Media, deployment_id: str, read: ReadFile) -> Frame:
+    alone = media.capture_method is CaptureMethod.TIME_LAPSE or not media.timestamp.trusted
+    return Frame(media.media_id, deployment_id, None if alone else media.timestamp.value, read.pixels or {})
+
+
+def _ids(models: Sequence[ModelInfo]) -> list[str]:
+    return [model.model_id for model in models]
+
+
+def _still_there(snapshot: CardSnapshot) -> None:
+    """Raise InboxMissing if the card's folder went away under the reading (unmounted, pulled)."""
+    if not os.path.isdir(snapshot.root):
+        raise InboxMissing(f"{snapshot.root} went away while it was read; it is read again when it is back")
+

@@ -1,0 +1,93 @@
+"""What is put out after a commit: the published database, and the CSV files made from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ctwatch import occupancy
+from ctwatch.config import Config
+from ctwatch.export import histories, observations
+from ctwatch.store import queries
+from ctwatch.store.database import Database
+from ctwatch.store.publish import open_published, publish
+
+RESULTS_FOLDER = "results"
+SHARE_OF_TIME = 0.1
+"""Publishing may take at most this share of the time, however large the survey grows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """The occupancy tables of a survey."""
+
+    effort: occupancy.Effort
+    of_species: list[occupancy.DetectionHistory]
+
+
+def histories_of(config: Config, connection: queries.duckdb.DuckDBPyConnection) -> Histories:
+    """Compute effort and the history of every species from the published database."""
+    days = queries.effort_days(connection)
+    worked = _operation(days)
+    surveyed = occupancy.effort(worked, config.occupancy.occasion_days, occupancy.FirstDay(config.occupancy.first_day))
+    found = queries.detections(connection)
+    names = np.array(found.scientific_name, dtype=object)
+    places = np.array(found.location_id, dtype=object)
+    of_species = [
+        occupancy.detection_history(
+            str(name), list(places[names == name]), found.event_start[names == name], surveyed, config.occupancy.occasion_days
+        )
+        for name in sorted(set(found.scientific_name))
+    ]
+    return Histories(surveyed, of_species)
+
+
+def export(config: Config, folder: Path) -> list[Path]:
+    """Write observations, effort and detection histories into a folder from the published database."""
+    connection = open_published(config.store_folder)
+    try:
+        rows = queries.event_observations(connection)
+        tables = histories_of(config, connection)
+    finally:
+        connection.close()
+    written = [observations.write(folder, rows, config.deployments.utc_offset)]
+    return written + histories.write(folder, tables.effort, tables.of_species)
+
+
+class Publisher:
+    """Publishes after commits, but never more than a tenth of the time."""
+
+    def __init__(self, config: Config, database: Database, monotonic: Callable[[], float]) -> None:
+        self._config, self._database, self._monotonic = config, database, monotonic
+        self._earliest_next = float("-inf")
+        self.pending = False
+
+    def publish(self, *, at_once: bool = False) -> bool:
+        """Publish and export if something is pending and it is time, or `at_once`; returns whether it did."""
+        started = self._monotonic()
+        if not at_once and (not self.pending or started < self._earliest_next):
+            return False
+        publish(self._database)
+        export(self._config, self._config.store_folder / RESULTS_FOLDER)
+        ended = self._monotonic()
+        self._earliest_next = ended + (ended - started) * (1 / SHARE_OF_TIME - 1)
+        self.pending = False
+        return True
+
+    def wait_s(self) -> float | None:
+        """Seconds until something pending may be published; None if nothing is."""
+        return max(0.0, self._earliest_next - self._monotonic()) if self.pending else None
+
+
+def _operation(days: queries.EffortDays) -> occupancy.Operation:
+    """Rebuild the camera operation matrix from its rows."""
+    if not days.day:
+        return occupancy.operation([])
+    first = min(days.day)
+    location_ids = tuple(sorted(set(days.location_id)))
+    rows = {location_id: row for row, location_id in enumerate(location_ids)}
+    matrix = np.full((len(location_ids), (max(days.day) - first).days + 1), np.nan)
+    for location_id, day, worked in zip(days.location_id, days.day, days.camera_days, strict=True):
+        matrix[rows[location_id], (day - first).days] = worked
+    return occupancy.Operation(location_ids, first, matrix)

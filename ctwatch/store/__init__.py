@@ -1,0 +1,1 @@
+"""The database: schema and migrations, transactions, the published copy, and the queries."""

@@ -1,0 +1,281 @@
+"""Cards, their files, media, models and predictions: the rows that are kept, not derived."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from ctwatch.domain import CardSnapshot, Deployment, FileStat, FileStatus, Ignored, Location, Media, ModelInfo
+from ctwatch.names import raw_bytes, storable
+from ctwatch.store.rows import insert, select_for
+
+
+@dataclass(frozen=True, slots=True)
+class CardFile:
+    """One file of a card and what became of it."""
+
+    file: FileStat
+    status: FileStatus
+    reason: str | None = None
+    detail: str | None = None
+    media_id: str | None = None
+    deployment_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CardCounts:
+    """What a card came to; `files_seen` = `media` + `duplicates` + `ignored` + `failed`."""
+
+    files_seen: int
+    media: int
+    duplicates: int
+    ignored: int
+    failed: int
+    videos: int
+    time_lapse: int
+    without_time: int
+    bytes: int
+
+
+def card_is_in(connection: duckdb.DuckDBPyConnection, card_id: str) -> bool:
+    """Whether a card in exactly this state is completely in."""
+    return connection.execute("SELECT count(*) FROM raw.card WHERE card_id = ?", [card_id]).fetchall()[0][0] > 0
+
+
+def card_counts(connection: duckdb.DuckDBPyConnection, card_id: str) -> CardCounts:
+    """Return the counts of a card that is in."""
+    names = ", ".join(CardCounts.__dataclass_fields__)
+    row = connection.execute(f"SELECT {names} FROM raw.card WHERE card_id = ?", [card_id]).fetchall()[0]
+    return CardCounts(*row)
+
+
+def cards_in(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Return the ids of all cards that are completely in."""
+    return {row[0] for row in connection.execute("SELECT card_id FROM raw.card").fetchall()}
+
+
+def predicted_prefixes(connection: duckdb.DuckDBPyConnection, model_ids: Sequence[str]) -> NDArray[np.uint64]:
+    """Return the first 64 bits, sorted, of the ids of all media that every given model has seen.
+
+    Eight bytes a media instead of a hundred. The very few that would collide are only put off: what lacks a prediction
+    is found and made up for after the commit.
+    """
+    if not model_ids:
+        sql, parameters = "SELECT media_id FROM raw.media WHERE failure IS NULL", []
+    else:
+        sql = (
+            "SELECT media_id FROM raw.prediction WHERE list_contains(?, model_id)"
+            " GROUP BY media_id HAVING count(*) = ?"
+        )
+        parameters = [list(model_ids), len(model_ids)]
+    query = f"SELECT CAST('0x' || left(media_id, 16) AS UBIGINT) AS prefix FROM ({sql}) ORDER BY prefix"
+    return np.asarray(connection.execute(query, parameters).fetchnumpy()["prefix"], dtype=np.uint64)
+
+
+def seen_elsewhere(connection: duckdb.DuckDBPyConnection, media_ids: Sequence[str], but: Sequence[str]) -> set[str]:
+    """Return those of the media that another card brought first; cards in `but` do not count."""
+    rows = select_for(
+        connection,
+        "SELECT DISTINCT f.media_id FROM raw.card_file f JOIN keys USING (media_id)"
+        " WHERE f.status IN ('media', 'failed') AND NOT list_contains(?, f.card_id)",
+        {"media_id": list(media_ids)},
+        [list(but)],
+    )
+    return {row[0] for row in rows}
+
+
+def superseded_by(
+    connection: duckdb.DuckDBPyConnection, card_path: str, contents: Iterable[tuple[str, str]]
+) -> list[str]:
+    """Return earlier states of the same folder whose every photograph is still there under its name: the card grew."""
+    now = set(contents)
+    rows = connection.execute(
+        "SELECT c.card_id, f.file_path, f.media_id FROM raw.card c LEFT JOIN raw.card_file f"
+        " ON f.card_id = c.card_id AND f.media_id IS NOT NULL WHERE c.card_path = ?",
+        [storable(card_path)],
+    ).fetchall()
+    earlier: dict[str, bool] = {}
+    for card_id, path, media_id in rows:
+        earlier[card_id] = earlier.get(card_id, True) and (media_id is None or (path, media_id) in now)
+    return [card_id for card_id, still_there in earlier.items() if still_there]
+
+
+def add_models(connection: duckdb.DuckDBPyConnection, models: Sequence[ModelInfo]) -> None:
+    """Record models; those that are known are left as they are."""
+    for model in models:
+        connection.execute(
+            "INSERT INTO raw.model VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [model.model_id, model.name, str(model.task), model.architecture, list(model.labels), model.notes],
+        )
+
+
+def add_predictions(
+    connection: duckdb.DuckDBPyConnection, rows: Sequence[tuple[str, str, NDArray[np.float32]]]
+) -> None:
+    """Append (media_id, model_id, probabilities); what is known stays."""
+    insert(
+        connection,
+        "raw.prediction",
+        {
+            "media_id": [row[0] for row in rows],
+            "model_id": [row[1] for row in rows],
+            "probabilities": [row[2] for row in rows],
+        },
+        known="skip",
+    )
+
+
+def add_media(connection: duckdb.DuckDBPyConnection, media: Sequence[Media]) -> None:
+    """Append photographs; known ones stay as they are."""
+    columns: dict[str, list[Any]] = {
+        "media_id": [item.media_id for item in media],
+        "file_size": [item.file_size for item in media],
+        "file_mediatype": [item.file_mediatype for item in media],
+        "width": [item.width for item in media],
+        "height": [item.height for item in media],
+        "timestamp": [item.timestamp.value for item in media],
+        "timestamp_source": [_text(item.timestamp.source) for item in media],
+        "timestamp_trusted": [item.timestamp.trusted for item in media],
+        "timestamp_issue": [_text(item.timestamp.issue) for item in media],
+        "capture_method": [str(item.capture_method) for item in media],
+        "trigger": [item.camera.trigger for item in media],
+        "sequence_number": [item.camera.sequence_number for item in media],
+        "sequence_total": [item.camera.sequence_total for item in media],
+        "event_number": [item.camera.event_number for item in media],
+        "camera_make": [_text(item.camera.make) for item in media],
+        "camera_model": [_text(item.camera.model) for item in media],
+        "camera_serial": [_text(item.camera.serial) for item in media],
+        "user_label": [_text(item.camera.user_label) for item in media],
+        "temperature_c": [item.camera.temperature_c for item in media],
+        "failure": [_text(item.failure) for item in media],
+        "failure_detail": [_text(item.failure_detail) for item in media],
+    }
+    insert(connection, "raw.media", columns, known="skip")
+
+
+def put_deployments(connection: duckdb.DuckDBPyConnection, pairs: Sequence[tuple[Deployment, Location]]) -> None:
+    """Add or replace deployments and their locations."""
+    deployments = [deployment for deployment, _ in pairs]
+    locations = list({location.location_id: location for _, location in pairs}.values())
+    for table, ids in (
+        ("deployment", [item.deployment_id for item in deployments]),
+        ("location", [item.location_id for item in locations]),
+    ):
+        connection.execute(f"DELETE FROM raw.{table} WHERE list_contains(?, {table}_id)", [ids])
+    for table, values, names in (
+        ("deployment", deployments, Deployment.__dataclass_fields__),
+        ("location", locations, Location.__dataclass_fields__),
+    ):
+        insert(connection, f"raw.{table}", {name: [_text(getattr(item, name)) for item in values] for name in names})
+
+
+def put_card(
+    connection: duckdb.DuckDBPyConnection,
+    card_id: str,
+    snapshot: CardSnapshot,
+    files: Sequence[CardFile],
+    counts: CardCounts,
+    *,
+    replacing: Sequence[str],
+    processed_at: datetime,
+) -> None:
+    """Put in a card's files and, last, the card itself, in place of earlier states of the same folder."""
+    for table in ("card_file", "card"):
+        connection.execute(f"DELETE FROM raw.{table} WHERE list_contains(?, card_id)", [list(replacing)])
+    insert(
+        connection,
+        "raw.card_file",
+        {
+            "card_id": [card_id] * len(files),
+            "file_path": [storable(item.file.path) for item in files],
+            "raw_path": [raw_bytes(item.file.path) for item in files],
+            "file_size": [item.file.size for item in files],
+            "modified_ns": [item.file.mtime_ns for item in files],
+            "status": [str(item.status) for item in files],
+            "reason": [_text(item.reason) for item in files],
+            "detail": [_text(item.detail) for item in files],
+            "media_id": [item.media_id for item in files],
+            "deployment_id": [_text(item.deployment_id) for item in files],
+        },
+    )
+    names = {name: [getattr(counts, name)] for name in CardCounts.__dataclass_fields__}
+    whole = {
+        "card_id": [card_id],
+        "card_path": [storable(snapshot.root)],
+        "card_name": [storable(snapshot.name)],
+        "inbox": [storable(snapshot.inbox)],
+        "processed_at": [processed_at],
+    }
+    insert(connection, "raw.card", {**whole, **names})
+
+
+def count(files: Sequence[CardFile], media: Sequence[Media]) -> CardCounts:
+    """Add up a card's files; `media` are the photographs that are new with this card."""
+    status = [item.status for item in files]
+    return CardCounts(
+        files_seen=len(files),
+        media=status.count(FileStatus.MEDIA),
+        duplicates=status.count(FileStatus.DUPLICATE),
+        ignored=status.count(FileStatus.IGNORED),
+        failed=status.count(FileStatus.FAILED),
+        videos=sum(item.reason == Ignored.VIDEO for item in files),
+        time_lapse=sum(item.capture_method == "timeLapse" for item in media),
+        without_time=sum(not item.timestamp.trusted for item in media),
+        bytes=sum(item.file.size for item in files),
+    )
+
+
+def _text(value: Any) -> Any:
+    """Make text storable (an enum its value, undecodable bytes escapes); leave the rest."""
+    return storable(str(value)) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True, slots=True)
+class MappedFile:
+    """A photograph with all that decides its deployment."""
+
+    key: tuple[str, str]
+    """(card_id, file_path)"""
+    inbox_name: str
+    folders: list[str]
+    serial: str | None
+    taken: datetime | None
+
+
+def mapped_files(connection: duckdb.DuckDBPyConnection) -> list[MappedFile]:
+    """Return every photograph of every card, for mapping them to deployments again."""
+    sql = """
+        SELECT f.card_id, f.file_path, parse_filename(c.inbox), c.card_name, c.card_path = c.inbox, m.camera_serial,
+               CASE WHEN m.timestamp_trusted THEN m.timestamp END
+        FROM raw.card_file f JOIN raw.card c USING (card_id) JOIN raw.media m USING (media_id)
+        ORDER BY c.processed_at, f.file_path
+    """
+    files = []
+    for card_id, path, inbox, card_name, loose, serial, taken in connection.execute(sql).fetchall():
+        inside = path.split("/")[:-1]
+        folders = inside if loose else [card_name, *inside]
+        files.append(MappedFile((card_id, path), inbox, folders, serial, taken))
+    return files
+
+
+def remap_files(connection: duckdb.DuckDBPyConnection, deployment_of: dict[tuple[str, str], str]) -> None:
+    """Set the deployment of files given by (card_id, file_path)."""
+    keys = list(deployment_of)
+    connection.register(
+        "remapped",
+        {
+            "card_id": np.array([key[0] for key in keys], dtype=object),
+            "file_path": np.array([key[1] for key in keys], dtype=object),
+            "deployment_id": np.array(list(deployment_of.values()), dtype=object),
+        },
+    )
+    if keys:
+        connection.execute(
+            "UPDATE raw.card_file SET deployment_id = r.deployment_id FROM remapped r"
+            " WHERE raw.card_file.card_id = r.card_id AND raw.card_file.file_path = r.file_path"
+        )
+    connection.unregister("remapped")

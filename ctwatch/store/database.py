@@ -1,0 +1,216 @@
+"""The database file: opened for one piece of work at a time, migrated, checkpointed, never left with a log behind."""
+
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+
+from ctwatch import __version__
+from ctwatch.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
+from ctwatch.identity import derived_id
+
+logger = logging.getLogger(__name__)
+Opened = TypeVar("Opened")
+
+LIVE_NAME = "ctwatch.duckdb"
+PUBLISHED_NAME = "reports.duckdb"
+MIGRATIONS = ("0001_initial",)
+_CONFIGURATION = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+
+
+def open_file(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """Open a database file once; raises StoreBusy, StoreDamaged or StoreError, with a remedy."""
+    try:
+        return duckdb.connect(str(path), read_only=read_only, config=dict(_CONFIGURATION))
+    except duckdb.Error as error:
+        raise _explained(path, error) from error
+
+
+class Database:
+    """The daemon's own database file, `ctwatch.duckdb` in a folder.
+
+    It is open only while a `with` block runs, because DuckDB keeps every other process out meanwhile, readers too.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        busy_timeout_s: float = 60.0,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path = folder / LIVE_NAME
+        self._busy_timeout_s = busy_timeout_s
+        self._sleep = sleep
+        self._monotonic = monotonic
+
+    def prepare(self) -> None:
+        """Create or migrate the database; raises StoreTooNew or StoreDamaged and then changes nothing."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self.path.parent}: cannot be made ({error.strerror}); correct store.folder") from error
+        if not self.path.exists():
+            self._create()
+        with self._connected(read_only=True) as connection:
+            applied = _applied(self.path, connection)
+        pending = [step for step in _steps() if step[0] not in applied]
+        if pending:
+            with self._connected(read_only=False) as connection:
+                _apply(connection, pending)
+                connection.execute("CHECKPOINT")
+
+    @contextmanager
+    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One transaction: committed and checkpointed at the end of the block, rolled back if it raises."""
+        with self._connected(read_only=False) as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+            connection.execute("CHECKPOINT")
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A look without changing anything."""
+        with self._connected(read_only=True) as connection:
+            yield connection
+
+    @contextmanager
+    def _connected(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        connection = self._patiently(lambda: open_file(self.path, read_only=read_only))
+        try:
+            yield connection
+        except duckdb.Error as error:
+            raise _explained(self.path, error) from error
+        finally:
+            connection.close()
+
+    @contextmanager
+    def copying_to(self, path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection to a new file at `path`, with this database attached read-only as `live`."""
+        connection = open_file(path, read_only=False)
+        try:
+            self._patiently(lambda: _attach(connection, self.path))
+            yield connection
+        except duckdb.Error as error:
+            raise _explained(path, error) from error
+        finally:
+            connection.close()
+
+    def _patiently(self, attempt: Callable[[], Opened]) -> Opened:
+        """Try again with back-off while somebody else holds the file, up to the busy timeout."""
+        started, pause, told = self._monotonic(), 0.05, False
+        while True:
+            try:
+                return attempt()
+            except StoreBusy as busy:
+                if self._monotonic() - started >= self._busy_timeout_s:
+                    raise
+                if not told:
+                    logger.warning("%s; waiting", busy)
+                    told = True
+                self._sleep(pause)
+                pause = min(pause * 2, 2.0)
+
+    def _create(self) -> None:
+        """Build a new database aside and put it in place by one rename: making the file itself is not atomic."""
+        aside = self.path.with_name(f".{LIVE_NAME}.{os.getpid()}.new")
+        aside.unlink(missing_ok=True)
+        connection = open_file(aside, read_only=False)
+        try:
+            _apply(connection, _steps())
+            connection.execute("CHECKPOINT")
+        finally:
+            connection.close()
+        replace_durably(aside, self.path)
+
+
+def replace_durably(source: Path, target: Path) -> None:
+    """Put a finished file in place by one rename that survives a power cut."""
+    for path in (source, target.parent):
+        if path == target.parent:
+            os.replace(source, target)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    quoted = str(path).replace("'", "''")
+    try:
+        connection.execute(f"ATTACH '{quoted}' AS live (READ_ONLY)")
+    except duckdb.Error as error:
+        raise _explained(path, error) from error
+
+
+def _steps() -> list[tuple[str, str]]:
+    """Return (name, SQL) of every migration, and of the views as they are now."""
+    folder = files("ctwatch.store")
+    steps = [(name, (folder / "migrations" / f"{name}.sql").read_text("utf-8")) for name in MIGRATIONS]
+    views = (folder / "views.sql").read_text("utf-8")
+    return [*steps, (f"views {derived_id('views', views)}", views)]
+
+
+def _apply(connection: duckdb.DuckDBPyConnection, steps: list[tuple[str, str]]) -> None:
+    """Apply migrations in one transaction, each with the record of it."""
+    connection.execute("BEGIN")
+    for name, sql in steps:
+        connection.execute(sql)
+        connection.execute(
+            "INSERT INTO raw.migration VALUES (?, ?, ?)", [name, datetime.now(UTC).replace(tzinfo=None), __version__]
+        )
+    connection.execute("COMMIT")
+
+
+def _applied(path: Path, connection: duckdb.DuckDBPyConnection) -> set[str]:
+    try:
+        rows = connection.execute("SELECT name, ctwatch_version FROM raw.migration").fetchall()
+    except duckdb.CatalogException as error:
+        raise StoreDamaged(
+            f"{path} is a DuckDB database, but not ctwatch's; move it away or set store.folder to another folder"
+        ) from error
+    newer = [(name, version) for name, version in rows if name not in MIGRATIONS and not name.startswith("views ")]
+    if newer:
+        raise StoreTooNew(
+            f"{path} was written by ctwatch {newer[-1][1]} (migration {newer[-1][0]}), this is {__version__};"
+            " install that version or a later one. Nothing was changed"
+        )
+    return {name for name, _ in rows}
+
+
+def _explained(path: Path, error: duckdb.Error) -> StoreError:
+    """Turn DuckDB's error into ours, with who and what to do."""
+    text = str(error)
+    if "lock" in text.lower():
+        holder = re.search(r"PID (\d+)", text)
+        who = f"process {holder[1]}{_command(holder[1])}" if holder else "another process"
+        return StoreBusy(f"{path} is held open by {who}; close it there and open {PUBLISHED_NAME} beside it instead")
+    if isinstance(error, duckdb.IOException | duckdb.SerializationException | duckdb.FatalException) and path.exists():
+        return StoreDamaged(
+            f"{path} cannot be read as a database ({text.splitlines()[0][:160]}); move it away and copy {PUBLISHED_NAME},"
+            " the last good copy, in its place. Nothing was overwritten"
+        )
+    return StoreError(f"{path}: {text.splitlines()[0][:300]}")
+
+
+def _command(pid: str) -> str:
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text("utf-8").strip()
+    except OSError:
+        return ""
+    return f" ({name})"

@@ -1,0 +1,108 @@
+"""The derived rows of a deployment: what they are made from, and their replacement in one go."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from ctwatch.store.rows import Columns, insert
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentSpan:
+    """When a deployment worked, as far as is known."""
+
+    deployment_id: str
+    location_id: str
+    start: datetime | None
+    end: datetime | None
+    start_is_date: bool
+    end_is_date: bool
+    first_media: datetime | None
+    last_media: datetime | None
+
+
+def media_columns(connection: duckdb.DuckDBPyConnection, deployment_id: str) -> dict[str, NDArray[Any]]:
+    """Return columns of a deployment's media, each once, in the order of their ids."""
+    sql = """
+        SELECT m.media_id, f.file_path, m.timestamp, m.timestamp_trusted AS trusted,
+               m.capture_method = 'timeLapse' AS time_lapse, coalesce(m.sequence_number, 0) AS sequence_number,
+               coalesce(m.event_number, -1) AS event_number, m.failure IS NULL AS readable
+        FROM raw.card_file f JOIN raw.media m USING (media_id)
+        WHERE f.deployment_id = ? AND f.status IN ('media', 'failed') ORDER BY m.media_id
+    """
+    columns = connection.execute(sql, [deployment_id]).fetchnumpy()
+    times = columns["timestamp"]
+    columns["timestamp"] = np.ma.filled(times.astype("datetime64[us]"), np.datetime64("NaT"))
+    return {name: np.ma.getdata(values) if name != "timestamp" else values for name, values in columns.items()}
+
+
+def predictions(
+    connection: duckdb.DuckDBPyConnection, media_ids: NDArray[np.object_], model_ids: Sequence[str], labels: int
+) -> NDArray[np.float32]:
+    """Return what the models said about the media, (N, M, K) in the order given; NaN where one said nothing.
+
+    `media_ids` must be sorted.
+    """
+    result = np.full((len(media_ids), len(model_ids), labels), np.nan, dtype=np.float32)
+    if not len(media_ids):
+        return result
+    for member, model_id in enumerate(model_ids):
+        connection.register("wanted", {"media_id": media_ids})
+        try:
+            found = connection.execute(
+                "SELECT p.media_id, p.probabilities FROM raw.prediction p JOIN wanted USING (media_id)"
+                " WHERE p.model_id = ?",
+                [model_id],
+            ).fetchnumpy()
+        finally:
+            connection.unregister("wanted")
+        if len(found["media_id"]):
+            rows = np.searchsorted(media_ids, np.ma.getdata(found["media_id"]))
+            result[rows, member] = np.concatenate(list(found["probabilities"])).reshape(-1, labels)
+    return result
+
+
+def replace(
+    connection: duckdb.DuckDBPyConnection, deployment_id: str, *, event: Columns, event_media: Columns, observation: Columns
+) -> None:
+    """Replace all derived rows of a deployment."""
+    for table, columns in (("event", event), ("event_media", event_media), ("observation", observation)):
+        connection.execute(f"DELETE FROM raw.{table} WHERE deployment_id = ?", [deployment_id])
+        insert(connection, f"raw.{table}", columns)
+
+
+def drop_orphans(connection: duckdb.DuckDBPyConnection) -> None:
+    """Remove deployments, locations and derived rows that no file belongs to any more."""
+    in_use = "(SELECT DISTINCT deployment_id FROM raw.card_file WHERE deployment_id IS NOT NULL)"
+    for table in ("event", "event_media", "observation", "deployment"):
+        connection.execute(f"DELETE FROM raw.{table} WHERE deployment_id NOT IN {in_use}")
+    connection.execute("DELETE FROM raw.location WHERE location_id NOT IN (SELECT location_id FROM raw.deployment)")
+
+
+def deployment_ids(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return all deployments, sorted."""
+    return [row[0] for row in connection.execute("SELECT deployment_id FROM raw.deployment ORDER BY 1").fetchall()]
+
+
+def spans(connection: duckdb.DuckDBPyConnection) -> list[DeploymentSpan]:
+    """Return when each deployment worked: its own dates, and its first and last trustworthy photograph."""
+    sql = """
+        SELECT d.deployment_id, d.location_id, d.deployment_start, d.deployment_end, d.start_is_date, d.end_is_date,
+               min(m.timestamp) FILTER (m.timestamp_trusted), max(m.timestamp) FILTER (m.timestamp_trusted)
+        FROM raw.deployment d
+        LEFT JOIN raw.card_file f ON f.deployment_id = d.deployment_id AND f.status IN ('media', 'failed')
+        LEFT JOIN raw.media m USING (media_id)
+        GROUP BY ALL ORDER BY d.deployment_id
+    """
+    return [DeploymentSpan(*row) for row in connection.execute(sql).fetchall()]
+
+
+def replace_effort(connection: duckdb.DuckDBPyConnection, effort: Columns) -> None:
+    """Replace the daily effort of all locations."""
+    connection.execute("DELETE FROM raw.effort")
+    insert(connection, "raw.effort", effort)

@@ -1,0 +1,133 @@
+"""Questions to the published database that reports and exports ask; each returns plain rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from ctwatch.errors import CtwatchError
+
+
+class QueryError(CtwatchError):
+    """A user's SQL that cannot be answered."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows with the names of their columns."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Every event that named a species: location, time and name, as columns."""
+
+    location_id: list[str]
+    event_start: NDArray[np.datetime64]
+    scientific_name: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class EffortDays:
+    """Camera-days per location and day, as columns."""
+
+    location_id: list[str]
+    day: list[date]
+    camera_days: NDArray[np.float64]
+    assumed: list[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class EventPicture:
+    """One event with the files of its frames and what was decided, for people to look at."""
+
+    event_id: str
+    location_id: str
+    event_start: datetime | None
+    frames: list[str]
+    decided: str
+    probability: float | None
+    review: str | None
+
+
+def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> Table:
+    """Answer a user's SQL; raises QueryError with DuckDB's words."""
+    try:
+        cursor = connection.execute(sql)
+        if cursor.description is None:
+            return Table((), [])
+        return Table(tuple(column[0] for column in cursor.description), cursor.fetchall())
+    except duckdb.Error as error:
+        raise QueryError(f"{error}\nThe views are: {', '.join(view_names(connection))}") from error
+
+
+def view_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the names of the views that people query."""
+    sql = "SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY 1"
+    return [row[0] for row in connection.execute(sql).fetchall()]
+
+
+def table(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()) -> Table:
+    """Answer one of our own questions."""
+    cursor = connection.execute(sql, list(parameters))
+    return Table(tuple(column[0] for column in cursor.description), cursor.fetchall())
+
+
+def detections(connection: duckdb.DuckDBPyConnection) -> Detections:
+    """Return the detections of all species, in the order of name, location and time."""
+    found = connection.execute(
+        "SELECT location_id, event_start, scientific_name FROM observations WHERE observation_level = 'event'"
+        " AND scientific_name IS NOT NULL AND event_start IS NOT NULL ORDER BY scientific_name, location_id, event_start"
+    ).fetchnumpy()
+    return Detections(
+        list(found["location_id"]),
+        np.ma.getdata(found["event_start"]).astype("datetime64[us]"),
+        list(found["scientific_name"]),
+    )
+
+
+def effort_days(connection: duckdb.DuckDBPyConnection) -> EffortDays:
+    """Return the daily effort, in the order of location and day."""
+    rows = connection.execute("SELECT location_id, day, camera_days, assumed FROM effort ORDER BY 1, 2").fetchall()
+    return EffortDays(
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        np.array([row[2] for row in rows], dtype=np.float64),
+        [row[3] for row in rows],
+    )
+
+
+def event_observations(connection: duckdb.DuckDBPyConnection) -> Table:
+    """Return event-level observations with all that the export needs, in the order of deployment and time."""
+    return table(
+        connection,
+        """
+        SELECT observation_id, deployment_id, event_id, event_start, event_end, observation_type, scientific_name,
+               classified_by, classification_probability, location_id, needs_review, review_reason, top_labels,
+               top_probabilities
+        FROM observations WHERE observation_level = 'event'
+        ORDER BY deployment_id, event_start NULLS LAST, event_id, observation_id
+        """,
+    )
+
+
+def event_pictures(connection: duckdb.DuckDBPyConnection, limit: int) -> list[EventPicture]:
+    """Return events in the order of location and time with the places of their frames, at most `limit`."""
+    sql = """
+        SELECT e.event_id, e.location_id, e.event_start,
+               (SELECT list(m.source_path ORDER BY x.position) FROM raw.event_media x JOIN media m USING (media_id)
+                WHERE x.event_id = e.event_id),
+               string_agg(coalesce(o.scientific_name, o.observation_type), ' + ' ORDER BY o.classification_probability DESC),
+               max(o.classification_probability), max(o.review_reason)
+        FROM events e JOIN observations o ON o.event_id = e.event_id AND o.observation_level = 'event'
+        GROUP BY ALL ORDER BY e.location_id, e.event_start NULLS LAST, e.event_id LIMIT ?
+    """
+    return [EventPicture(*row) for row in connection.execute(sql, [limit]).fetchall()]

@@ -1,0 +1,56 @@
+"""Bulk rows into the database: whole columns at once, a thousand times faster than row by row."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, columns: Columns, *, known: str = "fail") -> int:
+    """Insert rows given as columns of one length; returns how many rows were given.
+
+    `known` says what happens to rows whose key is in already: "fail", or "skip" (append-only tables). Table and column
+    names are ours, never a stranger's.
+    """
+    count = len(next(iter(columns.values())))
+    if count == 0:
+        return 0
+    with _Registered(connection, columns) as name:
+        names = ", ".join(columns)
+        skip = " ON CONFLICT DO NOTHING" if known == "skip" else ""
+        connection.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {name}{skip}")
+    return count
+
+
+def select_for(
+    connection: duckdb.DuckDBPyConnection, sql: str, keys: Columns, parameters: Sequence[Any] = ()
+) -> list[tuple[Any, ...]]:
+    """Run a query that joins the given columns as the table `keys`."""
+    with _Registered(connection, keys, "keys"):
+        return connection.execute(sql, list(parameters)).fetchall()
+
+
+class _Registered:
+    """Columns as a table of the connection while a block runs."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, columns: Columns, name: str = "new_rows") -> None:
+        self._connection, self._columns, self._name = connection, columns, name
+
+    def __enter__(self) -> str:
+        self._connection.register(self._name, {name: _array(values) for name, values in self._columns.items()})
+        return self._name
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.unregister(self._name)
+
+
+def _array(values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
+    if isinstance(values, np.ndarray):
+        return values
+    array = np.empty(len(values), dtype=object)
+    array[:] = values if not values or not isinstance(values[0], list | tuple | np.ndarray) else list(map(list, values))
+    return array
