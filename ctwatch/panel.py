@@ -1,5 +1,6 @@
 """The ensembles that a configuration names, loaded and ready to look."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,6 +14,8 @@ from ctwatch.domain import Canvas, ModelInfo, Task
 from ctwatch.errors import ModelError
 from ctwatch.nets import device as devices
 from ctwatch.nets.inference import Ensemble
+
+logger = logging.getLogger(__name__)
 
 Pixels = Mapping[Canvas, NDArray[np.uint8]]
 
@@ -58,14 +61,26 @@ def load(config: Config) -> Panel:
     for task in Task:
         place = folder(config, task)
         try:
-            loaded[task] = (
-                Ensemble.load(place, task, device=device, batch_size=config.models.batch_size) if place else None
-            )
+            loaded[task] = None
+            if place is not None and not is_bare(place):
+                loaded[task] = Ensemble.load(place, task, device=device, batch_size=config.models.batch_size)
+            elif place is not None:
+                logger.warning("%s: no %s models yet; frames stay unclassified until there are", place, task)
         except ModelError as error:
             problems.append(str(error))
     if problems:
         raise ModelError("\n".join(problems))
     return Panel(loaded[Task.EMPTY], loaded[Task.SPECIES])
+
+
+def is_bare(place: Path) -> bool:
+    """Whether a folder is there but holds no model file yet: allowed, what needs models is done when there are."""
+    return place.is_dir() and not any(place.glob("*.safetensors"))
+
+
+def inspect(place: Path, task: Task) -> tuple[ModelInfo, ...]:
+    """Load an ensemble to see that it fits; returns its members. Raises ModelError."""
+    return Ensemble.load(place, task, device=devices.choose("cpu")).members
 
 
 def stack(frames: Sequence[Pixels], canvases: Sequence[Canvas]) -> dict[Canvas, NDArray[np.uint8]]:

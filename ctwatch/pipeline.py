@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -26,6 +26,7 @@ from ctwatch.domain import (
 )
 from ctwatch.ensemble import Averaging
 from ctwatch.errors import CardChanged, InboxMissing, Interrupted
+from ctwatch.names import storable
 from ctwatch.panel import Panel
 from ctwatch.reading import ReadFile, ReadingRules, read_file, read_files, worker_count
 from ctwatch.settle import fingerprint
@@ -53,6 +54,30 @@ class CardOutcome:
     seconds: float
     made_up_for: int = 0
     """Photographs that were read a second time because the stream had not foreseen their event."""
+
+    @property
+    def failed(self) -> int:
+        """Files that could not be used."""
+        return self.counts.failed
+
+    def as_dict(self) -> dict[str, object]:
+        """The outcome for machines."""
+        return {"card": storable(self.name), "card_id": self.card_id, "already_in": self.already_in} | asdict(self.counts)
+
+    def in_words(self) -> str:
+        """One line, every file accounted for."""
+        counts = self.counts
+        parts = [f"{counts.media} photographs"]
+        parts += [f"{counts.time_lapse} of them time-lapse"] if counts.time_lapse else []
+        parts += [f"{counts.without_time} without a time to trust"] if counts.without_time else []
+        parts += [f"{counts.duplicates} in already"] if counts.duplicates else []
+        parts += [f"{counts.failed} FAILED"] if counts.failed else []
+        parts += [f"{counts.ignored} ignored ({counts.videos} videos)"] if counts.ignored else []
+        line = f"card {storable(self.name)}: {counts.files_seen} files = {', '.join(parts)}"
+        if self.already_in:
+            return f"{line}; in already, nothing to do"
+        speed = counts.files_seen / self.seconds if self.seconds > 0 else 0.0
+        return f"{line}; {self.seconds:.1f} s, {speed:.0f} files/s"
 
 
 class Pipeline:

@@ -101,6 +101,8 @@ def read_file(
             pixels = {canvas: decode(data, canvas) for canvas in canvases or (VERIFYING_CANVAS,)}
         except UnusableImage as error:
             failure, detail = error.failure, error.detail
+            if failure is Failure.NOT_AN_IMAGE:
+                failure, detail = Failure.UNREADABLE, f"{header.mediatype} of a kind that cannot be decoded"
     media = _media(media_id, file, header, rules, failure, detail)
     return ReadFile(file, media, failure, detail, pixels)
 

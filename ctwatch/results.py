@@ -1,10 +1,12 @@
 """What is put out after a commit: the published database, and the CSV files made from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctwatch import occupancy
 from ctwatch.config import Config
@@ -14,6 +16,7 @@ from ctwatch.store.database import Database
 from ctwatch.store.publish import open_published, publish
 
 RESULTS_FOLDER = "results"
+TABLES = ("observations", "history")
 SHARE_OF_TIME = 0.1
 """Publishing may take at most this share of the time, however large the survey grows."""
 
@@ -24,6 +27,20 @@ class Histories:
 
     effort: occupancy.Effort
     of_species: list[occupancy.DetectionHistory]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The tables for machines; null where nothing was surveyed."""
+        return {
+            "occasions": [
+                {"occasion": item.name, "start": item.start.isoformat(), "end": item.end.isoformat()}
+                for item in self.effort.occasions
+            ],
+            "effort": _matrix(self.effort.location_ids, self.effort.camera_days),
+            "detection_histories": {
+                history.scientific_name: _matrix(self.effort.location_ids, history.y) for history in self.of_species
+            },
+            "dropped": {history.scientific_name: history.dropped for history in self.of_species if history.dropped},
+        }
 
 
 def histories_of(config: Config, connection: queries.duckdb.DuckDBPyConnection) -> Histories:
@@ -43,16 +60,20 @@ def histories_of(config: Config, connection: queries.duckdb.DuckDBPyConnection) 
     return Histories(surveyed, of_species)
 
 
-def export(config: Config, folder: Path) -> list[Path]:
-    """Write observations, effort and detection histories into a folder from the published database."""
+def export(config: Config, folder: Path, names: Sequence[str] = TABLES) -> list[Path]:
+    """Write the named tables into a folder from the published database; returns the paths."""
     connection = open_published(config.store_folder)
     try:
         rows = queries.event_observations(connection)
         tables = histories_of(config, connection)
     finally:
         connection.close()
-    written = [observations.write(folder, rows, config.deployments.utc_offset)]
-    return written + histories.write(folder, tables.effort, tables.of_species)
+    written = []
+    if "observations" in names:
+        written.append(observations.write(folder, rows, config.deployments.utc_offset))
+    if "history" in names:
+        written += histories.write(folder, tables.effort, tables.of_species)
+    return written
 
 
 class Publisher:
@@ -91,3 +112,10 @@ def _operation(days: queries.EffortDays) -> occupancy.Operation:
     for location_id, day, worked in zip(days.location_id, days.day, days.camera_days, strict=True):
         matrix[rows[location_id], (day - first).days] = worked
     return occupancy.Operation(location_ids, first, matrix)
+
+
+def _matrix(location_ids: Sequence[str], values: NDArray[np.float64]) -> dict[str, list[float | None]]:
+    return {
+        location_id: [None if np.isnan(value) else float(value) for value in row]
+        for location_id, row in zip(location_ids, values, strict=True)
+    }

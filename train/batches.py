@@ -1,11 +1,13 @@
 """Draws training frames and changes them at random: balanced labels, shifted crops, flips, light and noise."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ctwatch.domain import Preprocessing
 from ctwatch.nets.preprocessing import normalise
 
 from .data import Numbers, Pixels
@@ -59,17 +61,21 @@ def draw_batches(
             yield batch
 
 
-def augment(
-    pixels: Pixels,
-    crop: tuple[int, int],
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
-    how: Augmentation,
-    rng: np.random.Generator,
-) -> Tensor:
+@lru_cache(maxsize=2)
+def _sheet(rows: int, columns: int) -> Tensor:
+    return torch.randn((3, rows, columns), generator=torch.Generator().manual_seed(0))
+
+
+def _grain(rows: int, columns: int, rng: np.random.Generator) -> Tensor:
+    """Noise cut from one sheet at a random place: drawing it anew took longer than the network."""
+    top, left = (int(value) for value in rng.integers(0, 96, 2))
+    return _sheet(rows + 96, columns + 96)[:, top : top + rows, left : left + columns]
+
+
+def augment(pixels: Pixels, preprocessing: Preprocessing, how: Augmentation, rng: np.random.Generator) -> Tensor:
     """Return normalised training frames, float32 (N, 3, h, w), from canvases, uint8 (N, 3, H, W)."""
     count, _, height, width = pixels.shape
-    tall, wide = crop
+    tall, wide = preprocessing.crop
     tops = rng.integers(0, height - tall + 1, count)
     lefts = rng.integers(0, width - wide + 1, count)
     flips = rng.random(count) < (0.5 if how.flip else 0.0)
@@ -87,9 +93,8 @@ def augment(
     frames = ((frames - centre) * spread + centre).mul_(light)
     if how.noise:
         level = torch.from_numpy((rng.random((count, 1, 1, 1)) ** 2 * how.noise).astype(np.float32))
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        frames += level * torch.randn(frames.shape, generator=generator)
-    return normalise(frames.clamp_(0, 1).mul_(255), mean, std)
+        frames += level * _grain(tall, wide, rng)
+    return normalise(frames.clamp_(0, 1).mul_(255), preprocessing.mean, preprocessing.std)
 
 
 def channel_statistics(pixels: Pixels) -> tuple[tuple[float, float, float], tuple[float, float, float]]:

@@ -130,4 +130,11 @@ def rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
 
 def _row(who: str, level: str, how: str, rule: str, values: dict[str, Any]) -> tuple[str, ...]:
     keys = ("accuracy", "macro_recall", "nll", "ece")
-    return (who, level, how, rule, str(values["n"]), *("" if values.get(k) is None else f"{values[k]:.4f}" for k in keys))
+    return (
+        who,
+        level,
+        how,
+        rule,
+        str(values["n"]),
+        *("" if values.get(k) is None else f"{values[k]:.4f}" for k in keys),
+    )

@@ -1,4 +1,4 @@
-"""Trains the networks of a recipe on location-disjoint splits, calibrates and measures them, writes their model files."""
+"""Trains the networks of a recipe on location-disjoint splits, calibrates, measures and writes them."""
 
 import json
 import math
@@ -131,15 +131,9 @@ def train_network(recipe: Recipe, member: Member, prepared: Prepared, preprocess
             losses = []
             for batch in draw_batches(chances, count, recipe.batch_size, rng):
                 index = rows[batch]
-                frames = augment(
-                    prepared.data.pixels[index],
-                    recipe.crop,
-                    preprocessing.mean,
-                    preprocessing.std,
-                    recipe.augmentation,
-                    rng,
-                )
-                logits = module(frames.contiguous(memory_format=torch.channels_last))
+                frames = augment(prepared.data.pixels[index], preprocessing, recipe.augmentation, rng)
+                with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+                    logits = module(frames.contiguous(memory_format=torch.channels_last)).float()
                 loss = _loss(logits, torch.from_numpy(prepared.targets[index]), recipe.label_smoothing)
                 if not torch.isfinite(loss):
                     raise TrainingError(
@@ -147,16 +141,14 @@ def train_network(recipe: Recipe, member: Member, prepared: Prepared, preprocess
                         f"lower learning_rate ({recipe.learning_rate:g})"
                     )
                 optimiser.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(module.parameters(), 5.0)
                 optimiser.step()
                 schedule.step()
                 losses.append(float(loss.detach()))
                 step += 1
                 progress(step, steps)
-            say(
-                f"{member.architecture} ({member.seed}): epoch {epoch + 1} of {recipe.epochs}, loss {np.mean(losses):.4f}"
-            )
+            say(f"{member.architecture} ({member.seed}): epoch {epoch + 1}, loss {np.mean(losses):.4f}")
     return module.eval()
 
 
@@ -203,8 +195,8 @@ def softmax(logits: Floats, divisor: float) -> Floats:
 def fit_member(recipe: Recipe, member: Member, prepared: Prepared, out: Path) -> ModelInfo:
     """Train, calibrate and measure one network, write its model file and return its info.
 
-    A file that the same recipe has already made from the same photographs is kept: training that was interrupted goes on
-    where it was.
+    A file that the same recipe has already made from the same photographs is kept, so that an interrupted training goes
+    on with the next network.
     """
     path = out / f"{recipe.task}-{member.architecture}-{member.seed}.safetensors"
     table = {
@@ -234,6 +226,7 @@ def fit_member(recipe: Recipe, member: Member, prepared: Prepared, out: Path) ->
         column = recipe.labels.index(BLANK)
         is_animal = prepared.targets[validation] != column
         thresholds[BLANK] = blank_threshold(softmax(logits, divisor)[:, column], is_animal, recipe.target_recall)
+    test_logits = look(module, prepared.data.pixels[test], preprocessing)
     info = ModelInfo(
         model_id="",
         name=path.stem,
@@ -245,9 +238,7 @@ def fit_member(recipe: Recipe, member: Member, prepared: Prepared, out: Path) ->
         thresholds=thresholds,
         quality={
             "validation": figures(softmax(logits, divisor), prepared.targets[validation], recipe.labels),
-            "test": _measured(
-                recipe, prepared, test, softmax(look(module, prepared.data.pixels[test], preprocessing), divisor)
-            ),
+            "test": _measured(recipe, prepared, test, softmax(test_logits, divisor)),
         },
         recipe=table,
         data_fingerprint=print_of_data,
@@ -288,9 +279,7 @@ def fit(
         info = fit_member(recipe, member, prepared, out)
         for source, result in info.quality["test"].items():
             image = result["image"]
-            say(
-                f"{info.name}: {source} test accuracy {image['accuracy']} of {image['n']} frames, T {info.temperature:.2f}"
-            )
+            say(f"{info.name}: {source} test accuracy {image['accuracy']} of {image['n']} frames")
         infos.append(info)
     if report:
         report(recipe, prepared, out)

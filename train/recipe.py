@@ -78,6 +78,8 @@ class Recipe:
     learning_rate: float = 0.002
     weight_decay: float = 0.02
     label_smoothing: float = 0.0
+    bfloat16: bool = False
+    """Compute forward passes in bfloat16 while training: twice as fast on processors that have it."""
     balanced: bool = True
     """Draw every label equally often (class-balanced sampling)."""
     blank_share: float = 0.0
@@ -227,6 +229,7 @@ def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
         learning_rate=table.number("learning_rate", 1e-7, 10, base.learning_rate),
         weight_decay=table.number("weight_decay", 0, 1, base.weight_decay),
         label_smoothing=table.number("label_smoothing", 0, 0.5, base.label_smoothing),
+        bfloat16=table.flag("bfloat16", base.bfloat16),
         balanced=table.flag("balanced", base.balanced),
         blank_share=table.number("blank_share", 0, 0.9, base.blank_share),
         validation_fraction=table.number("validation_fraction", 0.01, 0.5, base.validation_fraction),

@@ -18,11 +18,16 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]],
     Numbers are written shortest without a trailing .0, booleans as true and false, None and NaN as `missing`. The file
     is replaced by one rename; one that already has these bytes is left alone.
     """
+    write_bytes(path, csv_text(header, rows, missing=missing).encode("utf-8"))
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, missing: str = "") -> str:
+    """Return the text that `write_csv` writes."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([spreadsheet_safe(name) for name in header])
     writer.writerows([_cell(value, missing) for value in row] for row in rows)
-    write_bytes(path, text.getvalue().encode("utf-8"))
+    return text.getvalue()
 
 
 def write_bytes(path: Path, data: bytes) -> None:

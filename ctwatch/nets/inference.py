@@ -129,7 +129,7 @@ class Ensemble:
             torch.cuda.empty_cache()
         if tried <= 1:
             raise ModelError(
-                f"{info.name}: not enough memory on {self.device} for a single frame; close other programs or use the cpu"
+                f"{info.name}: not enough memory on {self.device} for one frame; close other programs or use the cpu"
             ) from error
         self.batch_size = max(1, tried // 2)
         log.warning("out of memory on %s with %d frames at once; going on with %d", self.device, tried, self.batch_size)

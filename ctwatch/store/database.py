@@ -69,6 +69,11 @@ class Database:
                 _apply(connection, pending)
                 connection.execute("CHECKPOINT")
 
+    def look(self) -> None:
+        """Open the database and see whether this ctwatch can work with it; raises StoreError, changes nothing."""
+        with self._connected(read_only=True) as connection:
+            _applied(self.path, connection)
+
     @contextmanager
     def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """One transaction: committed and checkpointed at the end of the block, rolled back if it raises."""

@@ -1,0 +1,104 @@
+"""Everything that must be right before cards are processed, looked at all at once."""
+
+import os
+from dataclasses import dataclass
+
+from ctwatch import panel
+from ctwatch.config import BUNDLED, Config
+from ctwatch.domain import ModelInfo, Task
+from ctwatch.errors import ConfigError, CtwatchError, InboxMissing, StoreError
+from ctwatch.nets import device as devices
+from ctwatch.store.database import LIVE_NAME, Database
+from ctwatch.tables import load_mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: what it is, how it stands and, where it is wrong, the error with its remedy."""
+
+    what: str
+    state: str
+    error: CtwatchError | None = None
+
+
+def look(config: Config) -> list[Finding]:
+    """Look at configuration, deployments table, inboxes, accelerator, models and database; changes nothing."""
+    findings = [_deployments(config), *_inboxes(config), _device(config)]
+    findings += [_models(config, task) for task in Task]
+    return [*findings, _store(config)]
+
+
+def demand(config: Config, *, inboxes: bool = True) -> None:
+    """Raise one error that lists every problem; its class, and so the exit code, is that of the gravest.
+
+    Configuration comes before models, models before the store, the store before an inbox that may yet be mounted;
+    without `inboxes` these are not asked for.
+    """
+    errors = [finding.error for finding in look(config) if finding.error is not None]
+    errors = [error for error in errors if inboxes or not isinstance(error, InboxMissing)]
+    if not errors:
+        return
+    gravest = min(errors, key=lambda error: error.exit_code)
+    text = "\n".join(str(error) for error in errors)
+    raise ConfigError(text.splitlines()) if isinstance(gravest, ConfigError) else type(gravest)(text)
+
+
+def _deployments(config: Config) -> Finding:
+    if not config.deployments.table:
+        return Finding("deployments", "no table; folder names tell location, camera and date")
+    try:
+        table = load_mapping(config).table
+    except ConfigError as error:
+        return Finding("deployments", "has problems", error)
+    return Finding("deployments", f"{len(table.rows)} deployments at {len(table.locations)} locations")
+
+
+def _inboxes(config: Config) -> list[Finding]:
+    findings = []
+    for inbox in config.inboxes:
+        error: CtwatchError | None = None
+        if not inbox.is_dir():
+            error = InboxMissing(f"inbox {inbox} is not there; mount or create it, or correct watch.inboxes")
+        elif not os.access(inbox, os.R_OK | os.X_OK):
+            error = InboxMissing(f"inbox {inbox} may not be read by this user; change its owner or mode")
+        findings.append(Finding("inbox", str(inbox), error))
+    return findings
+
+
+def _device(config: Config) -> Finding:
+    try:
+        return Finding("device", str(devices.choose(config.models.device)))
+    except ConfigError as error:
+        return Finding("device", config.models.device, error)
+
+
+def _models(config: Config, task: Task) -> Finding:
+    folder = panel.folder(config, task)
+    what = f"{task} models"
+    if folder is None or panel.is_bare(folder):
+        return Finding(what, "none: " + ("nothing is classified" if task is Task.EMPTY else "animals stay unnamed"))
+    try:
+        members = panel.inspect(folder, task)
+    except CtwatchError as error:
+        return Finding(what, str(folder), error)
+    named = config.models.empty if task is Task.EMPTY else config.models.species
+    return Finding(what, _in_words(members, "bundled" if named == BUNDLED else str(folder)))
+
+
+def _store(config: Config) -> Finding:
+    path = config.store_folder / LIVE_NAME
+    if not path.exists():
+        parent = next(folder for folder in (config.store_folder, *config.store_folder.parents) if folder.exists())
+        if not os.access(parent, os.W_OK):
+            return Finding("database", str(path), StoreError(f"{parent} may not be written to; correct store.folder"))
+        return Finding("database", f"{path} (not there yet; made when first needed)")
+    try:
+        Database(config.store_folder, busy_timeout_s=0).look()
+    except StoreError as error:
+        return Finding("database", str(path), error)
+    return Finding("database", str(path))
+
+
+def _in_words(members: tuple[ModelInfo, ...], source: str) -> str:
+    names = ", ".join(model.architecture for model in members)
+    return f"{len(members)} ({names}), {len(members[0].labels)} labels, {source}"

@@ -1,0 +1,75 @@
+"""The pipeline without the daemon: cards processed once, with a progress bar."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ctwatch import check, panel
+from ctwatch.card import snapshot
+from ctwatch.config import Config
+from ctwatch.names import storable
+from ctwatch.pipeline import CardOutcome, Pipeline
+from ctwatch.pipeline import Progress as Listener
+from ctwatch.results import RESULTS_FOLDER, export
+from ctwatch.store.database import Database
+from ctwatch.store.publish import publish
+
+
+def process_cards(config: Config, cards: Sequence[Path], console: Console) -> list[CardOutcome]:
+    """Process card folders where they lie, then publish and export; raises what stops the whole."""
+    database, pipeline = _ready(config)
+    outcomes = []
+    with _bar(console) as bar:
+        try:
+            for card in cards:
+                root = card.absolute()
+                with bar(storable(root.name)) as listener:
+                    outcomes.append(pipeline.process(snapshot(root, root.parent), listener))
+        finally:
+            _put_out(config, database)
+    return outcomes
+
+
+def derive_again(config: Config, console: Console, *, inference: bool) -> str:
+    """Map, derive and, with `inference`, look at what no model has seen; then publish. Returns a line about it."""
+    database, pipeline = _ready(config)
+    pipeline.remap()
+    pipeline.derive()
+    looked_at = 0
+    if inference:
+        with _bar(console) as bar, bar("looking at earlier cards") as listener:
+            looked_at = pipeline.catch_up(progress=listener)
+    _put_out(config, database)
+    return f"events, observations and effort derived again; models looked at {looked_at} photographs"
+
+
+def _ready(config: Config) -> tuple[Database, Pipeline]:
+    check.demand(config, inboxes=False)
+    database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
+    database.prepare()
+    return database, Pipeline(config, database, panel.load(config))
+
+
+def _put_out(config: Config, database: Database) -> None:
+    publish(database)
+    export(config, config.store_folder / RESULTS_FOLDER)
+
+
+class _Bars:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[Listener]:
+        task = self._progress.add_task(name, total=None)
+        yield lambda done, total: self._progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[_Bars]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        yield _Bars(progress)
