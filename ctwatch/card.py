@@ -13,7 +13,15 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".mts", ".3gp", ".mkv"})
 SYSTEM_NAMES = frozenset(
     name.lower()
-    for name in ("System Volume Information", "$RECYCLE.BIN", "Thumbs.db", "desktop.ini", "lost+found", "__MACOSX", "@eaDir")
+    for name in (
+        "System Volume Information",
+        "$RECYCLE.BIN",
+        "Thumbs.db",
+        "desktop.ini",
+        "lost+found",
+        "__MACOSX",
+        "@eaDir",
+    )
 )
 OWN_PREFIX = "ctwatch-"
 """Files that ctwatch writes beside a card start so and are never read."""
@@ -41,7 +49,9 @@ def scan_inbox(inbox: Path) -> list[CardSnapshot]:
         with os.scandir(inbox) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
-        raise InboxMissing(f"inbox {inbox} is not there ({error.strerror}); mount or create it, or correct watch.inboxes") from error
+        raise InboxMissing(
+            f"inbox {inbox} is not there ({error.strerror}); mount or create it, or correct watch.inboxes"
+        ) from error
     cards = [
         snapshot(Path(entry.path), inbox)
         for entry in entries
@@ -113,7 +123,13 @@ def _snapshot(root: Path, inbox: Path, entries: Iterator[tuple[str, FileStat | N
         else:
             ready = True
     return CardSnapshot(
-        root=str(root), name=root.name, inbox=str(inbox), files=tuple(sorted(files)), ready=ready, copying=copying, loose=loose
+        root=str(root),
+        name=root.name,
+        inbox=str(inbox),
+        files=tuple(sorted(files)),
+        ready=ready,
+        copying=copying,
+        loose=loose,
     )
 
 

@@ -64,6 +64,11 @@ class Classifier:
         if len(self._for_empty) >= self._batch_size:
             self._filter()
 
+    def push_for_species(self, frame: Frame) -> None:
+        """Take a frame that is known to belong to an event that is not blank."""
+        self._for_species.append(frame)
+        self._name(force=False)
+
     def finish(self) -> None:
         """Run what is waiting and end the last event."""
         self._filter()

@@ -142,7 +142,10 @@ def check(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         click.echo(
             json.dumps(
-                [{"what": item.what, "state": item.state, "problem": item.error and str(item.error)} for item in findings],
+                [
+                    {"what": item.what, "state": item.state, "problem": item.error and str(item.error)}
+                    for item in findings
+                ],
                 indent=1,
             )
         )

@@ -43,10 +43,10 @@ def _values(enum: Any) -> tuple[str, ...]:
 class Watch:
     """Where cards are dropped and when one counts as whole."""
 
-    inboxes: tuple[str, ...] = _option(
-        ("inbox",), "Folders that cards are copied into; each folder in them is a card."
+    inboxes: tuple[str, ...] = _option(("inbox",), "Folders that cards are copied into; each folder in them is a card.")
+    settle_s: float = _option(
+        20.0, "A card is whole when nothing in it changed for this long.", minimum=0, maximum=86400
     )
-    settle_s: float = _option(20.0, "A card is whole when nothing in it changed for this long.", minimum=0, maximum=86400)
     sweep_s: float = _option(300.0, "Look through the inboxes at least this often.", minimum=1, maximum=86400)
     observer: str = _option(
         "auto",
@@ -54,7 +54,9 @@ class Watch:
         choices=("auto", "inotify", "polling"),
     )
     polling_s: float = _option(10.0, "How often a polling observer looks.", minimum=0.1, maximum=3600)
-    retry_s: float = _option(600.0, "Try a card that could not be read again after this long.", minimum=1, maximum=86400)
+    retry_s: float = _option(
+        600.0, "Try a card that could not be read again after this long.", minimum=1, maximum=86400
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,8 @@ class Deployments:
     """Which folder belongs to which deployment and location."""
 
     table: str = _option(
-        "", "CSV with Camtrap DP's columns (deploymentID, locationID, deploymentStart ...; folder as an extra); empty: none."
+        "",
+        "CSV with Camtrap DP's columns (deploymentID, locationID, deploymentStart ...; folder as an extra); empty: none.",
     )
     folder_pattern: str = _option(
         "",
@@ -114,13 +117,17 @@ class Events:
 class Models:
     """Which models look at the frames, and on what."""
 
-    empty: str = _option(BUNDLED, "Folder of the empty-filter ensemble; bundled: the one that comes along; empty: none.")
+    empty: str = _option(
+        BUNDLED, "Folder of the empty-filter ensemble; bundled: the one that comes along; empty: none."
+    )
     species: str = _option(
         "",
         "Folder of your species ensemble; empty: animals stay unnamed; bundled: the demo's, which knows drawn animals only.",
     )
     device: str = _option("auto", "auto (cuda, mps, cpu), or one by name: cpu, cuda, cuda:1, mps.")
-    batch_size: int = _option(16, "Frames a network sees at once; halved by itself when memory runs out.", minimum=1, maximum=4096)
+    batch_size: int = _option(
+        16, "Frames a network sees at once; halved by itself when memory runs out.", minimum=1, maximum=4096
+    )
     threads: int = _option(0, "Threads of the networks on the processor; 0: torch's choice.", minimum=0, maximum=1024)
 
 
@@ -137,13 +144,19 @@ class Decisions:
         "logit", "Over the frames of an event: logit, prob or top5.", choices=_values(Averaging)
     )
     blank_threshold: float = _option(
-        0.0, "A frame is blank from this probability; 0: the models' own, set for their stated recall.", minimum=0, maximum=1
+        0.0,
+        "A frame is blank from this probability; 0: the models' own, set for their stated recall.",
+        minimum=0,
+        maximum=1,
     )
     sure_blank: float = _option(
         0.9, "A blank event goes to review if a frame's probability of blank is below this.", minimum=0, maximum=1
     )
     species_threshold: float = _option(
-        0.65, "An event is named from this probability, unless the models bring one for the label.", minimum=0, maximum=1
+        0.65,
+        "An event is named from this probability, unless the models bring one for the label.",
+        minimum=0,
+        maximum=1,
     )
     some_frame_threshold: float = _option(
         0.9, "A second species keeps its own observation if one frame reaches this.", minimum=0, maximum=1
@@ -157,9 +170,14 @@ class Decisions:
 class Store:
     """Where results live."""
 
-    folder: str = _option("data", "Folder of ctwatch.duckdb (the daemon's own), reports.duckdb (open this one) and results/.")
+    folder: str = _option(
+        "data", "Folder of ctwatch.duckdb (the daemon's own), reports.duckdb (open this one) and results/."
+    )
     busy_timeout_s: float = _option(
-        60.0, "Wait this long for somebody who holds ctwatch.duckdb open; the daemon then tries again.", minimum=0, maximum=86400
+        60.0,
+        "Wait this long for somebody who holds ctwatch.duckdb open; the daemon then tries again.",
+        minimum=0,
+        maximum=86400,
     )
 
 
@@ -204,8 +222,9 @@ class Config:
         return self.path(self.store.folder)
 
 
-def _sections() -> tuple[Field[Any], ...]:
-    return tuple(item for item in fields(Config) if item.name != "base")
+def _sections() -> tuple[tuple[str, Any], ...]:
+    """Return (name, default) of each section."""
+    return tuple((item.name, item.default) for item in fields(Config) if item.name != "base")
 
 
 def load(path: Path) -> Config:
@@ -213,7 +232,9 @@ def load(path: Path) -> Config:
     try:
         text = path.read_text("utf-8")
     except OSError as error:
-        raise ConfigError([f"{path}: cannot be read ({error.strerror}); `ctwatch config > config.toml` writes one"]) from error
+        raise ConfigError(
+            [f"{path}: cannot be read ({error.strerror}); `ctwatch config > config.toml` writes one"]
+        ) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: not UTF-8 text; save it as UTF-8"]) from error
     return parse(text, str(path), path.absolute().parent)
@@ -226,7 +247,7 @@ def parse(text: str, name: str, base: Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{name}: {error}"]) from error
     problems: list[str] = []
-    sections = {item.name: item.default for item in _sections()}
+    sections = dict(_sections())
     values: dict[str, Any] = {}
     for key, content in tree.items():
         if key not in sections:
@@ -246,9 +267,9 @@ def as_toml() -> str:
         "# ctwatch configuration. Every option is here with its default; what is left out keeps it.",
         "# Relative paths start from this file's folder. `ctwatch check` lists every problem at once.",
     ]
-    for section in _sections():
-        lines += ["", f"# {(type(section.default).__doc__ or '').strip()}", f"[{section.name}]"]
-        for option in fields(section.default):
+    for name, section in _sections():
+        lines += ["", f"# {(type(section).__doc__ or '').strip()}", f"[{name}]"]
+        for option in fields(section):
             lines += [f"# {option.metadata['doc']}", f"{option.name} = {_toml(_default(option))}"]
     return "\n".join(lines) + "\n"
 
@@ -267,9 +288,7 @@ def _toml(value: Any) -> str:
     return str(value)
 
 
-def _section(
-    default: Any, section: str, content: Mapping[str, Any], text: str, name: str, problems: list[str]
-) -> Any:
+def _section(default: Any, section: str, content: Mapping[str, Any], text: str, name: str, problems: list[str]) -> Any:
     options = {option.name: option for option in fields(default)}
     values = {}
     for key, value in content.items():

@@ -34,7 +34,9 @@ def write_sheet(config: Config, path: Path, *, most_events: int = 60) -> Path:
     return path
 
 
-def write(path: Path, events: Sequence[EventPicture], *, most_frames: int = 5, left_out: int = 0, title: str = "ctwatch") -> None:
+def write(
+    path: Path, events: Sequence[EventPicture], *, most_frames: int = 5, left_out: int = 0, title: str = "ctwatch"
+) -> None:
     """Draw events, each with up to `most_frames` of its frames; people are not shown.
 
     `left_out` events are named at the foot. A frame whose file is gone or broken is an empty box that says so.
@@ -53,7 +55,9 @@ def write(path: Path, events: Sequence[EventPicture], *, most_frames: int = 5, l
             left = _GAP + _TEXT_WIDTH + column * (_FRAME[0] + _GAP)
             sheet.paste(_thumbnail(source, hidden=_shows_people(event)), (left, top))
     if left_out:
-        draw.text((_GAP * 2, sheet.height - 32), f"{left_out} more events are not shown here", fill=_FAINT, font=_font(15))
+        draw.text(
+            (_GAP * 2, sheet.height - 32), f"{left_out} more events are not shown here", fill=_FAINT, font=_font(15)
+        )
     data = BytesIO()
     sheet.save(data, "PNG", optimize=True)
     write_bytes(path, data.getvalue())
@@ -66,15 +70,21 @@ def _caption(draw: ImageDraw.ImageDraw, event: EventPicture, top: int) -> None:
     draw.text((left + 4, top + 2), _shortened(event.decided, 26), fill=colour, font=_font(19))
     when = _moment(event.event_start)
     draw.text((left + 4, top + 30), f"{_shortened(event.location_id, 14)}  {when}", fill=_INK, font=_font(14))
-    draw.text((left + 4, top + 52), f"{len(event.frames)} frame{'s' * (len(event.frames) != 1)}", fill=_FAINT, font=_font(14))
+    draw.text(
+        (left + 4, top + 52), f"{len(event.frames)} frame{'s' * (len(event.frames) != 1)}", fill=_FAINT, font=_font(14)
+    )
     if event.probability is not None:
         full = _TEXT_WIDTH - 90
         draw.rectangle((left + 4, top + 82, left + 4 + full, top + 90), fill=_RULE)
-        draw.rectangle((left + 4, top + 82, left + 4 + round(full * min(1.0, event.probability)), top + 90), fill=colour)
+        draw.rectangle(
+            (left + 4, top + 82, left + 4 + round(full * min(1.0, event.probability)), top + 90), fill=colour
+        )
         draw.text((left + 12 + full, top + 76), f"{event.probability:.0%}", fill=_INK, font=_font(14))
     if event.review:
         draw.text((left + 4, top + 104), "to review:", fill=(190, 60, 50), font=_font(14))
-        draw.text((left + 4, top + 122), _shortened(event.review.replace(";", ", "), 40), fill=(190, 60, 50), font=_font(13))
+        draw.text(
+            (left + 4, top + 122), _shortened(event.review.replace(";", ", "), 40), fill=(190, 60, 50), font=_font(13)
+        )
 
 
 def _thumbnail(source: str, *, hidden: bool) -> Image.Image:

@@ -199,10 +199,14 @@ def only_one(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = open(folder / LOCK_NAME, "a+b")
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be written to ({error.strerror}); correct store.folder or its owner") from error
+        raise StoreError(
+            f"{folder}: cannot be written to ({error.strerror}); correct store.folder or its owner"
+        ) from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise StoreBusy(f"another ctwatch daemon works in {folder}; stop it first, or set another store.folder") from error
+            raise StoreBusy(
+                f"another ctwatch daemon works in {folder}; stop it first, or set another store.folder"
+            ) from error
         yield

@@ -87,23 +87,6 @@ def is_blank(scores: Scores, thresholds: Thresholds) -> NDArray[np.bool_]:
         return np.asarray(scores.readable & (scores.blank >= thresholds.blank))
 
 
-def wants_species(scores: Scores, grouping: Grouping, thresholds: Thresholds, alone: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the rows that the species models should see: readable frames of events that are not blank.
-
-    Events are kept whole: blank frames inside an animal's event are seen too. `alone` are rows outside events
-    (time-lapse), each judged by itself.
-    """
-    blank = is_blank(scores, thresholds)
-    if not len(grouping):
-        rows = np.empty(0, dtype=np.int64)
-    else:
-        seen = ~blank[grouping.order] & scores.readable[grouping.order]
-        lively = np.add.reduceat(seen.astype(np.int64), grouping.starts) > 0
-        rows = grouping.order[lively[grouping.event_of_position()]]
-        rows = rows[scores.readable[rows]]
-    return np.concatenate([rows, alone[scores.readable[alone] & ~blank[alone]]])
-
-
 def decide_frames(scores: Scores, thresholds: Thresholds, averaging: Averaging) -> list[Decision]:
     """Decide about each frame by itself, N decisions in row order."""
     blank = is_blank(scores, thresholds)

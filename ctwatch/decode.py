@@ -15,7 +15,10 @@ from ctwatch.domain import Canvas, Failure
 from ctwatch.jpeg import has_end
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
-"""What a camera or a technician's tool writes (multi-picture MPO opens as JPEG); every other decoder of Pillow's stays out of reach of strangers."""
+"""What a camera or a technician's tool writes (multi-picture MPO opens as JPEG).
+
+Every other decoder of Pillow's stays out of reach of strangers.
+"""
 MAX_PIXELS = 150_000_000
 """A photograph of more is refused from its header, before any memory is taken."""
 OVERSAMPLING = 2

@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ctwatch.domain import Deployment, DeploymentSource, Location
@@ -61,7 +61,9 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     except re.error as error:
         raise ConfigError([f"deployments.folder_pattern is not a regular expression: {error}"]) from error
     if "location" not in compiled.groupindex:
-        raise ConfigError(["deployments.folder_pattern has no group (?P<location>...): add it around the location's name"])
+        raise ConfigError(
+            ["deployments.folder_pattern has no group (?P<location>...): add it around the location's name"]
+        )
     return compiled
 
 
@@ -118,7 +120,9 @@ def parse_table(text: str, name: str) -> DeploymentTable:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) > len(header):
-            problems.append(f"{name} line {line}: {len(cells)} cells for {len(header)} columns; quote cells with commas")
+            problems.append(
+                f"{name} line {line}: {len(cells)} cells for {len(header)} columns; quote cells with commas"
+            )
             continue
         row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
         place = f"{name} line {line}"
@@ -142,7 +146,10 @@ def parse_table(text: str, name: str) -> DeploymentTable:
             _degrees(row, "longitude", 180, place, problems),
         )
         known = locations.setdefault(location_id, location)
-        if (known.latitude, known.longitude) != (location.latitude, location.longitude) and location.latitude is not None:
+        if (known.latitude, known.longitude) != (
+            location.latitude,
+            location.longitude,
+        ) and location.latitude is not None:
             problems.append(f"{place}: locationID {location_id!r} has other coordinates than on an earlier line")
         deployment = Deployment(
             deployment_id,
@@ -161,9 +168,7 @@ def parse_table(text: str, name: str) -> DeploymentTable:
     return DeploymentTable(tuple(rows), tuple(locations.values()))
 
 
-def _candidates(
-    mapping: Mapping, named: Sequence[str], serial: str | None
-) -> tuple[list[TableRow], DeploymentSource]:
+def _candidates(mapping: Mapping, named: Sequence[str], serial: str | None) -> tuple[list[TableRow], DeploymentSource]:
     """Return the table's rows that the folders, else the camera's serial number, speak of."""
     rows = mapping.table.rows
     for depth in range(len(named), 0, -1):
@@ -201,7 +206,7 @@ def _chosen(
     if len(deployments) == 1 or len(covering) == 1:
         chosen = covering[0] if len(covering) == 1 else deployments[0]
         if source is not DeploymentSource.TABLE:
-            chosen = Deployment(**{**_fields(chosen), "source": source})
+            chosen = replace(chosen, source=source)
     else:
         location_id = deployments[0].location_id
         why = "several deployments cover" if covering else "no deployment covers"
@@ -240,10 +245,6 @@ def _from_name(
     deployment_id: str, location_id: str, source: DeploymentSource, flag: str | None, camera: str | None = None
 ) -> tuple[Deployment, Location]:
     return Deployment(deployment_id, location_id, source, camera_id=camera, flag=flag), Location(location_id)
-
-
-def _fields(deployment: Deployment) -> dict[str, object]:
-    return {name: getattr(deployment, name) for name in Deployment.__dataclass_fields__}
 
 
 def _column(cell: str) -> str:

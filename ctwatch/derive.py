@@ -106,7 +106,9 @@ def derive(connection: duckdb.DuckDBPyConnection, deployment_id: str, config: Co
             "event_start": starts,
             "event_end": ends,
             "media_count": grouping.sizes(),
-            "timestamp_trusted": frames.trusted[grouping.order[grouping.starts]] if len(grouping) else np.empty(0, bool),
+            "timestamp_trusted": frames.trusted[grouping.order[grouping.starts]]
+            if len(grouping)
+            else np.empty(0, bool),
         },
         event_media={
             "event_id": [ids[number] for number in grouping.event_of_position()],
@@ -123,7 +125,8 @@ def derive_effort(connection: duckdb.DuckDBPyConnection) -> None:
 
     A deployment without dates is assumed to have worked on every day from its first photograph to its last, and marked so.
     """
-    known, assumed = [], []
+    known: list[occupancy.ActivePeriod] = []
+    assumed: list[occupancy.ActivePeriod] = []
     for span in derived.spans(connection):
         start, end = span.start or span.first_media, span.end or span.last_media
         if start is None or end is None:
@@ -223,9 +226,7 @@ def _scores(
     blank = np.full(len(readable), np.nan)
     if models.empty:
         labels = models.empty[0].labels
-        p = derived.predictions(
-            connection, media["media_id"], [model.model_id for model in models.empty], len(labels)
-        )
+        p = derived.predictions(connection, media["media_id"], [model.model_id for model in models.empty], len(labels))
         whole = ~np.isnan(p).any(axis=(1, 2))
         blank[whole] = average(p[whole], averaging)[:, labels.index(BLANK)]
     species_labels = models.species[0].labels if models.species else ()
@@ -235,9 +236,7 @@ def _scores(
     return Scores(readable, blank, members, species_labels)
 
 
-def _spans(
-    frames: events.Frames, grouping: events.Grouping
-) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
+def _spans(frames: events.Frames, grouping: events.Grouping) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
     """First and last time of each event; NaT where its time cannot be trusted."""
     if not len(grouping):
         empty = np.empty(0, dtype="datetime64[us]")

@@ -38,7 +38,7 @@ def average(probabilities: NDArray[np.floating], how: Averaging) -> NDArray[np.f
         return _normalised(np.log(np.maximum(values, _SMALLEST)).mean(axis=-2))
     if how is Averaging.TOP5:
         values = _only_top(values)
-    return values.mean(axis=-2)
+    return np.asarray(values.mean(axis=-2), dtype=np.float64)
 
 
 def pool(probabilities: NDArray[np.float64], starts: NDArray[np.int64], how: Averaging) -> NDArray[np.float64]:

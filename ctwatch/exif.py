@@ -74,7 +74,9 @@ def read(data: bytes) -> Header | None:
         event_number=told.event_number,
         temperature_c=told.temperature_c,
     )
-    times = {source: text for source, (ifd, tag, _) in _TIME_TAGS.items() if (text := _text(tags.get(ifd, {}).get(tag)))}
+    times = {
+        source: text for source, (ifd, tag, _) in _TIME_TAGS.items() if (text := _text(tags.get(ifd, {}).get(tag)))
+    }
     fractions = {source: text for source, (_, _, tag) in _TIME_TAGS.items() if (text := _text(exif.get(tag)))}
     width, height = size if size else (None, None)
     return Header(kind, width, height, times, fractions, xmp, camera, problem)

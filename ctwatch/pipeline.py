@@ -62,7 +62,9 @@ class CardOutcome:
 
     def as_dict(self) -> dict[str, object]:
         """The outcome for machines."""
-        return {"card": storable(self.name), "card_id": self.card_id, "already_in": self.already_in} | asdict(self.counts)
+        return {"card": storable(self.name), "card_id": self.card_id, "already_in": self.already_in} | asdict(
+            self.counts
+        )
 
     def in_words(self) -> str:
         """One line, every file accounted for."""
@@ -146,7 +148,8 @@ class Pipeline:
                 self.derive({item.deployment_id for item in lacking})
         if unobtainable:
             logger.info(
-                "%d photographs wait for models to see them, but their files are gone; drop their cards again", len(unobtainable)
+                "%d photographs wait for models to see them, but their files are gone; drop their cards again",
+                len(unobtainable),
             )
         return looked_at
 
@@ -204,7 +207,9 @@ class Pipeline:
         ):
             if self._stop():
                 self._save(classifier)
-                raise Interrupted(f"{snapshot.name}: stopped after {len(results)} of {len(wanted)} files; goes on next time")
+                raise Interrupted(
+                    f"{snapshot.name}: stopped after {len(results)} of {len(wanted)} files; goes on next time"
+                )
             if read.failure is Failure.CHANGED_WHILE_READING:
                 _still_there(snapshot)
                 raise CardChanged(f"{snapshot.root}/{read.file.path}: {read.detail}")
@@ -282,7 +287,8 @@ class Pipeline:
                 unobtainable.add(item.media_id)
             else:
                 found += 1
-                classifier.push(_frame(read.media, item.deployment_id, read))
+                push = classifier.push if item.by_empty or self._panel.empty is None else classifier.push_for_species
+                push(_frame(read.media, item.deployment_id, read))
                 self._save(classifier, at_least=PREDICTIONS_PER_COMMIT)
             progress(number + 1, len(lacking))
         classifier.finish()
@@ -382,4 +388,3 @@ def _still_there(snapshot: CardSnapshot) -> None:
     """Raise InboxMissing if the card's folder went away under the reading (unmounted, pulled)."""
     if not os.path.isdir(snapshot.root):
         raise InboxMissing(f"{snapshot.root} went away while it was read; it is read again when it is back")
-

@@ -73,7 +73,9 @@ def show(console: Console, title: str, rows: Table) -> None:
         return
     grid = Grid(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for position, name in enumerate(rows.columns):
-        number = all(isinstance(row[position], int | float | None) and not isinstance(row[position], bool) for row in rows.rows)
+        number = all(
+            isinstance(row[position], int | float | None) and not isinstance(row[position], bool) for row in rows.rows
+        )
         grid.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
     for row in rows.rows:
         grid.add_row(*(Text(in_text(value)) for value in row))
@@ -84,7 +86,9 @@ def show_histories(console: Console, histories: Histories) -> None:
     """Print each species' detection history: a row per location, a mark per occasion, effort beneath."""
     effort = histories.effort
     if not effort.location_ids:
-        console.print("[bold]Detection histories[/bold]: none; no location has a day with a time to trust\n", highlight=False)
+        console.print(
+            "[bold]Detection histories[/bold]: none; no location has a day with a time to trust\n", highlight=False
+        )
         return
     shown = effort.occasions[:24]
     title = f"Detection histories: 1 seen, 0 not seen, · not surveyed ({effort.occasions[0].start:%Y-%m-%d} on)"
@@ -105,7 +109,9 @@ def show_histories(console: Console, histories: Histories) -> None:
         console.print(f"{len(effort.occasions) - len(shown)} more occasions are in the CSV files\n", highlight=False)
     dropped = sum(history.dropped for history in histories.of_species)
     if dropped:
-        console.print(f"[yellow]{dropped} detections fall outside the effort and are in no cell[/yellow]\n", highlight=False)
+        console.print(
+            f"[yellow]{dropped} detections fall outside the effort and are in no cell[/yellow]\n", highlight=False
+        )
 
 
 def as_json(content: Table | Mapping[str, Any] | Sequence[Any]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,7 +44,7 @@ class Histories:
         }
 
 
-def histories_of(config: Config, connection: queries.duckdb.DuckDBPyConnection) -> Histories:
+def histories_of(config: Config, connection: duckdb.DuckDBPyConnection) -> Histories:
     """Compute effort and the history of every species from the published database."""
     days = queries.effort_days(connection)
     worked = _operation(days)
@@ -53,7 +54,11 @@ def histories_of(config: Config, connection: queries.duckdb.DuckDBPyConnection) 
     places = np.array(found.location_id, dtype=object)
     of_species = [
         occupancy.detection_history(
-            str(name), list(places[names == name]), found.event_start[names == name], surveyed, config.occupancy.occasion_days
+            str(name),
+            list(places[names == name]),
+            found.event_start[names == name],
+            surveyed,
+            config.occupancy.occasion_days,
         )
         for name in sorted(set(found.scientific_name))
     ]

@@ -19,9 +19,7 @@ def is_temporary(name: str) -> bool:
 
 def fingerprint(snapshot: CardSnapshot) -> str:
     """Return an id of a card's listing: paths, sizes and times, not what a remount changes (inode, ctime)."""
-    return derived_id(
-        snapshot.root, *(f"{file.path}\x00{file.size}\x00{file.mtime_ns}" for file in snapshot.files)
-    )
+    return derived_id(snapshot.root, *(f"{file.path}\x00{file.size}\x00{file.mtime_ns}" for file in snapshot.files))
 
 
 @dataclass(slots=True)

@@ -46,7 +46,9 @@ def state_in_words(facts: dict[str, Any]) -> str:
         lines.append("daemon: not running")
     elif daemon.get("card"):
         card = daemon["card"]
-        lines.append(f"daemon: working on {card['name']}, {card['done']} of {card['total']} files (process {daemon['pid']})")
+        lines.append(
+            f"daemon: working on {card['name']}, {card['done']} of {card['total']} files (process {daemon['pid']})"
+        )
     else:
         lines.append(f"daemon: waiting for cards (process {daemon['pid']})")
     if daemon is not None:

@@ -172,17 +172,14 @@ def settled(
                 if inbox not in gone:
                     logger.warning("%s; waiting for it", missing)
                     gone.add(inbox)
+        # A copy under way rings all the time: never spend more than a fifth of the time on looking.
+        rest_until = monotonic() + max(_SHORTEST_PAUSE_S, 4 * (monotonic() - started))
         for snapshot in tracker.update(snapshots, monotonic()):
             if stop():
                 return
             yield snapshot
         yield None
-        took = monotonic() - started
-        waits = [sweep_s, tracker.next_due(monotonic()), until_next()]
-        # A copy under way rings all the time: never spend more than a fifth of the time on looking.
-        pause = max(_SHORTEST_PAUSE_S, 4 * took)
-        alarm.sleep(max(pause, min(wait for wait in waits if wait is not None)))
-        if not stop():
-            remaining = pause - (monotonic() - started - took)
-            if remaining > 0:
-                alarm.sleep(remaining)
+        waits = (sweep_s, tracker.next_due(monotonic()), until_next())
+        alarm.sleep(min(wait for wait in waits if wait is not None))
+        while not stop() and monotonic() < rest_until:
+            alarm.sleep(rest_until - monotonic())

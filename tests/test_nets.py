@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -151,7 +152,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(model_file.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         write(path, seed=4)
     assert path.read_bytes() == before

@@ -47,7 +47,7 @@ def test_the_background_of_a_location_stays(night: bool) -> None:
     def edges(location: int, seed: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         grey = shots(None, location=location, seed=seed, night=night, frames=1)[0][:170].mean(2)
         small = grey[: 170 // 5 * 5].reshape(34, 5, 64, 4).mean((1, 3))
-        return np.diff(np.log(small + 8), axis=0).ravel()
+        return np.asarray(np.diff(np.log(small + 8), axis=0).ravel(), np.float64)
 
     def alike(a: tuple[int, int], b: tuple[int, int]) -> float:
         return float(np.corrcoef(edges(*a), edges(*b))[0, 1])

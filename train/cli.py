@@ -18,8 +18,8 @@ def train() -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for the photographs and labels.csv."
 )
-@click.option("--locations", type=click.IntRange(1, 9000), default=72, show_default=True, help="Number of places.")
-@click.option("--events", type=click.IntRange(1), default=60, show_default=True, help="Camera triggers per place.")
+@click.option("--locations", type=click.IntRange(1, 9000), default=120, show_default=True, help="Number of places.")
+@click.option("--events", type=click.IntRange(1), default=40, show_default=True, help="Camera triggers per place.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Same seed, same photographs.")
 @click.option(
     "--blanks", type=click.FloatRange(0, 1), default=0.42, show_default=True, help="Fraction of blank events."

@@ -164,7 +164,8 @@ def _set(source: str, result: dict[str, Any]) -> list[str]:
                 f"At the mean of the members' thresholds, blank from {cell['threshold']:.3f}: "
                 f"{image['animal_recall']:.3f} of {image['animals']} animal frames kept, "
                 f"{image['blanks_removed']:.3f} of {image['blanks']} blank frames removed; for "
-                f"pooled events {event['animal_recall']:.3f} of {event['animals']} kept and {event['blanks_removed']:.3f} of {event['blanks']} removed."
+                f"pooled events {event['animal_recall']:.3f} of {event['animals']} kept and "
+                f"{event['blanks_removed']:.3f} of {event['blanks']} removed."
             )
     return parts
 

@@ -14,7 +14,8 @@ EVERY_S = 15.0
 
 def say(text: str) -> None:
     """Print one line to stderr."""
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ctwatch.export.files import NOT_AVAILABLE, write_csv
+from ctwatch.export.files import NOT_AVAILABLE, Cell, write_csv
 from ctwatch.names import file_name_part
 from ctwatch.occupancy import DetectionHistory, Effort
 
@@ -39,8 +39,8 @@ def write(folder: Path, surveyed: Effort, histories: Sequence[DetectionHistory])
     return paths
 
 
-def _write_matrix(
-    path: Path, names: Sequence[str], location_ids: Sequence[str], values: NDArray[np.float64]
-) -> None:
-    rows = ((location_id, *map(float, row)) for location_id, row in zip(location_ids, values, strict=True))
+def _write_matrix(path: Path, names: Sequence[str], location_ids: Sequence[str], values: NDArray[np.float64]) -> None:
+    rows: list[list[Cell]] = [
+        [location_id, *map(float, row)] for location_id, row in zip(location_ids, values, strict=True)
+    ]
     write_csv(path, ("locationID", *names), rows, missing=NOT_AVAILABLE)

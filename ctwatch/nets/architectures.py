@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import cache
 
 import torch
-import torchvision  # type: ignore[import-untyped]
+import torchvision
 from torch import Tensor, nn
 
 from ctwatch.errors import ModelError
@@ -54,6 +54,7 @@ class ThinResNet(nn.Module):
         self.classifier = nn.Linear(2 * inputs, n_labels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return (N, n_labels) logits of (N, 3, H, W) frames."""
         maps: Tensor = self.stages(self.stem(x))
         pooled = torch.cat((maps.mean((2, 3)), maps.amax((2, 3))), 1)
         logits: Tensor = self.classifier(self.dropout(pooled))
@@ -64,6 +65,7 @@ _OWN: dict[str, Callable[[int], nn.Module]] = {
     "thin_resnet10": lambda n_labels: ThinResNet(n_labels, (16, 32, 64, 96), 1),
     "thin_resnet18": lambda n_labels: ThinResNet(n_labels, (16, 32, 64, 128), 2),
     "wide_stem_resnet10": lambda n_labels: ThinResNet(n_labels, (24, 40, 72, 128), 1),
+    "wide_stem_resnet18": lambda n_labels: ThinResNet(n_labels, (24, 40, 72, 128), 2),
 }
 """A place for our own: name -> function of the number of labels."""
 
@@ -93,6 +95,5 @@ def build(name: str, n_labels: int) -> nn.Module:
         raise ModelError(f"unknown architecture {name!r}; the nearest that ctwatch can build is {near!r}")
     # Without auxiliary heads these two return a plain tensor, in training too.
     extra = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    net = torchvision.models.get_model(name, weights=None, num_classes=n_labels, **extra)
-    assert isinstance(net, nn.Module)
+    net: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=n_labels, **extra)
     return net

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ctwatch.domain import CardSnapshot, Deployment, FileStat, FileStatus, Ignored, Location, Media, ModelInfo
 from ctwatch.names import raw_bytes, storable
-from ctwatch.store.rows import insert, select_for
+from ctwatch.store.rows import insert, registered, select_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,8 @@ class CardCounts:
 
 def card_is_in(connection: duckdb.DuckDBPyConnection, card_id: str) -> bool:
     """Whether a card in exactly this state is completely in."""
-    return connection.execute("SELECT count(*) FROM raw.card WHERE card_id = ?", [card_id]).fetchall()[0][0] > 0
+    rows = connection.execute("SELECT card_id FROM raw.card WHERE card_id = ?", [card_id]).fetchall()
+    return bool(rows)
 
 
 def card_counts(connection: duckdb.DuckDBPyConnection, card_id: str) -> CardCounts:
@@ -68,8 +69,7 @@ def predicted_prefixes(connection: duckdb.DuckDBPyConnection, model_ids: Sequenc
         sql, parameters = "SELECT media_id FROM raw.media WHERE failure IS NULL", []
     else:
         sql = (
-            "SELECT media_id FROM raw.prediction WHERE list_contains(?, model_id)"
-            " GROUP BY media_id HAVING count(*) = ?"
+            "SELECT media_id FROM raw.prediction WHERE list_contains(?, model_id) GROUP BY media_id HAVING count(*) = ?"
         )
         parameters = [list(model_ids), len(model_ids)]
     query = f"SELECT CAST('0x' || left(media_id, 16) AS UBIGINT) AS prefix FROM ({sql}) ORDER BY prefix"
@@ -203,7 +203,7 @@ def put_card(
         },
     )
     names = {name: [getattr(counts, name)] for name in CardCounts.__dataclass_fields__}
-    whole = {
+    whole: dict[str, list[Any]] = {
         "card_id": [card_id],
         "card_path": [storable(snapshot.root)],
         "card_name": [storable(snapshot.name)],
@@ -264,18 +264,14 @@ def mapped_files(connection: duckdb.DuckDBPyConnection) -> list[MappedFile]:
 
 def remap_files(connection: duckdb.DuckDBPyConnection, deployment_of: dict[tuple[str, str], str]) -> None:
     """Set the deployment of files given by (card_id, file_path)."""
-    keys = list(deployment_of)
-    connection.register(
-        "remapped",
-        {
-            "card_id": np.array([key[0] for key in keys], dtype=object),
-            "file_path": np.array([key[1] for key in keys], dtype=object),
-            "deployment_id": np.array(list(deployment_of.values()), dtype=object),
-        },
-    )
-    if keys:
-        connection.execute(
-            "UPDATE raw.card_file SET deployment_id = r.deployment_id FROM remapped r"
-            " WHERE raw.card_file.card_id = r.card_id AND raw.card_file.file_path = r.file_path"
-        )
-    connection.unregister("remapped")
+    columns = {
+        "card_id": [card_id for card_id, _ in deployment_of],
+        "file_path": [path for _, path in deployment_of],
+        "deployment_id": list(deployment_of.values()),
+    }
+    if deployment_of:
+        with registered(connection, columns, "remapped"):
+            connection.execute(
+                "UPDATE raw.card_file SET deployment_id = r.deployment_id FROM remapped r"
+                " WHERE raw.card_file.card_id = r.card_id AND raw.card_file.file_path = r.file_path"
+            )

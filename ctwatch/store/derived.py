@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from ctwatch.store.rows import Columns, insert
+from ctwatch.store.rows import Columns, insert, registered
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +52,12 @@ def predictions(
     if not len(media_ids):
         return result
     for member, model_id in enumerate(model_ids):
-        connection.register("wanted", {"media_id": media_ids})
-        try:
+        with registered(connection, {"media_id": media_ids}, "wanted"):
             found = connection.execute(
                 "SELECT p.media_id, p.probabilities FROM raw.prediction p JOIN wanted USING (media_id)"
                 " WHERE p.model_id = ?",
                 [model_id],
             ).fetchnumpy()
-        finally:
-            connection.unregister("wanted")
         if len(found["media_id"]):
             rows = np.searchsorted(media_ids, np.ma.getdata(found["media_id"]))
             result[rows, member] = np.concatenate(list(found["probabilities"])).reshape(-1, labels)
@@ -68,7 +65,12 @@ def predictions(
 
 
 def replace(
-    connection: duckdb.DuckDBPyConnection, deployment_id: str, *, event: Columns, event_media: Columns, observation: Columns
+    connection: duckdb.DuckDBPyConnection,
+    deployment_id: str,
+    *,
+    event: Columns,
+    event_media: Columns,
+    observation: Columns,
 ) -> None:
     """Replace all derived rows of a deployment."""
     for table, columns in (("event", event), ("event_media", event_media), ("observation", observation)):

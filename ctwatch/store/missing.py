@@ -14,6 +14,8 @@ class Missing:
 
     media_id: str
     deployment_id: str
+    by_empty: bool
+    """The empty filter has not seen it; else only the species models have not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,10 @@ class Whereabouts:
 def missing(
     connection: duckdb.DuckDBPyConnection, empty_ids: Sequence[str], species_ids: Sequence[str]
 ) -> list[Missing]:
-    """Return readable photographs without an opinion of every empty-filter model, or, where what they are part of is not
-    blank, of every species model; in the order of deployment and time.
+    """Return readable photographs that models should have seen and have not, in the order of deployment and time.
+
+    Every photograph is for the empty filter; the whole of an event of which any frame is not blank is for the species
+    models, and so is a time-lapse frame that is not blank. Without an empty filter every photograph is for the species models.
     """
     sql = """
         WITH seen AS (
@@ -39,20 +43,21 @@ def missing(
                    count(*) FILTER (list_contains($2, model_id)) AS by_species
             FROM raw.prediction GROUP BY media_id
         ),
-        lively AS (
-            SELECT DISTINCT e.media_id FROM raw.event_media e JOIN raw.observation o USING (event_id)
-            WHERE o.observation_level = 'event' AND o.observation_type <> 'blank'
-            UNION
-            SELECT media_id FROM raw.observation
-            WHERE observation_level = 'media' AND event_id IS NULL AND observation_type <> 'blank'
+        frame AS (
+            SELECT media_id, event_id, observation_type NOT IN ('blank', 'unclassified') AS lively
+            FROM raw.observation WHERE observation_level = 'media'
+        ),
+        wanted AS (
+            SELECT f.media_id FROM frame f
+            WHERE f.lively OR f.event_id IN (SELECT event_id FROM frame WHERE lively AND event_id IS NOT NULL)
         )
-        SELECT m.media_id, f.deployment_id
+        SELECT m.media_id, f.deployment_id, coalesce(s.by_empty, 0) < $3
         FROM raw.media m
         JOIN raw.card_file f ON f.media_id = m.media_id AND f.status = 'media'
         LEFT JOIN seen s ON s.media_id = m.media_id
         WHERE m.failure IS NULL AND (
             coalesce(s.by_empty, 0) < $3
-            OR (coalesce(s.by_species, 0) < $4 AND m.media_id IN (SELECT media_id FROM lively))
+            OR (coalesce(s.by_species, 0) < $4 AND ($3 = 0 OR m.media_id IN (SELECT media_id FROM wanted)))
         )
         ORDER BY f.deployment_id, m.timestamp, m.media_id
     """
@@ -68,6 +73,8 @@ def whereabouts(connection: duckdb.DuckDBPyConnection, media_ids: Sequence[str])
         ORDER BY c.processed_at DESC, f.file_path
     """
     return [
-        Whereabouts(media_id, card_path, path if raw is None else raw.decode("utf-8", "surrogateescape"), size, modified)
+        Whereabouts(
+            media_id, card_path, path if raw is None else raw.decode("utf-8", "surrogateescape"), size, modified
+        )
         for media_id, card_path, path, raw, size, modified in select_for(connection, sql, {"media_id": list(media_ids)})
     ]

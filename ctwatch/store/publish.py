@@ -45,7 +45,9 @@ def open_published(folder: Path) -> duckdb.DuckDBPyConnection:
     """Open the published copy for reading; raises StoreError where nothing was published yet."""
     path = folder / PUBLISHED_NAME
     if not path.exists():
-        raise StoreError(f"{path} is not there yet: no card has been processed; run `ctwatch run` or `ctwatch process CARD`")
+        raise StoreError(
+            f"{path} is not there yet: no card has been processed; run `ctwatch run` or `ctwatch process CARD`"
+        )
     connection = open_file(path, read_only=True)
     connection.execute("SET enable_external_access = false")
     return connection

@@ -1,6 +1,7 @@
 """Bulk rows into the database: whole columns at once, a thousand times faster than row by row."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import duckdb
@@ -19,7 +20,7 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, columns: Columns, 
     count = len(next(iter(columns.values())))
     if count == 0:
         return 0
-    with _Registered(connection, columns) as name:
+    with registered(connection, columns) as name:
         names = ", ".join(columns)
         skip = " ON CONFLICT DO NOTHING" if known == "skip" else ""
         connection.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {name}{skip}")
@@ -30,27 +31,33 @@ def select_for(
     connection: duckdb.DuckDBPyConnection, sql: str, keys: Columns, parameters: Sequence[Any] = ()
 ) -> list[tuple[Any, ...]]:
     """Run a query that joins the given columns as the table `keys`."""
-    with _Registered(connection, keys, "keys"):
+    with registered(connection, keys, "keys"):
         return connection.execute(sql, list(parameters)).fetchall()
 
 
-class _Registered:
+class registered:  # noqa: N801 - reads as a verb where it is used
     """Columns as a table of the connection while a block runs."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, columns: Columns, name: str = "new_rows") -> None:
         self._connection, self._columns, self._name = connection, columns, name
 
     def __enter__(self) -> str:
+        """Register and return the table's name."""
         self._connection.register(self._name, {name: _array(values) for name, values in self._columns.items()})
         return self._name
 
-    def __exit__(self, *_: object) -> None:
-        self._connection.unregister(self._name)
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Forget the table."""
+        # In a transaction that has failed nothing can be done any more, and the failure is what must be told.
+        with suppress(duckdb.Error) if error is not None else nullcontext():
+            self._connection.unregister(self._name)
 
 
 def _array(values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
     if isinstance(values, np.ndarray):
         return values
     array = np.empty(len(values), dtype=object)
-    array[:] = values if not values or not isinstance(values[0], list | tuple | np.ndarray) else list(map(list, values))
+    # One by one: numpy would take rows of equal length for a second dimension.
+    for row, value in enumerate(values):
+        array[row] = value
     return array
