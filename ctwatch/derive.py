@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +16,9 @@ from ctwatch.ensemble import Averaging, average
 from ctwatch.identity import derived_id
 from ctwatch.store import derived
 from ctwatch.store.rows import Columns
+
+if TYPE_CHECKING:
+    import duckdb
 
 HUMAN_NAME = "Homo sapiens"
 _DEFAULT_BLANK_THRESHOLD = 0.5
@@ -65,7 +67,7 @@ def thresholds(config: Config, models: Models) -> Thresholds:
     )
 
 
-def derive(connection: duckdb.DuckDBPyConnection, deployment_id: str, config: Config, models: Models) -> None:
+def derive(connection: "duckdb.DuckDBPyConnection", deployment_id: str, config: Config, models: Models) -> None:
     """Recompute and replace a deployment's events and observations; run twice, the rows are the same."""
     media = derived.media_columns(connection, deployment_id)
     frames = events.Frames(
@@ -120,7 +122,7 @@ def derive(connection: duckdb.DuckDBPyConnection, deployment_id: str, config: Co
     )
 
 
-def derive_effort(connection: duckdb.DuckDBPyConnection) -> None:
+def derive_effort(connection: "duckdb.DuckDBPyConnection") -> None:
     """Recompute the daily effort of all locations.
 
     A deployment without dates is assumed to have worked on every day from its first photograph to its last, and marked so.
@@ -219,7 +221,7 @@ _OBSERVATION = (
 
 
 def _scores(
-    connection: duckdb.DuckDBPyConnection, media: dict[str, NDArray[Any]], config: Config, models: Models
+    connection: "duckdb.DuckDBPyConnection", media: dict[str, NDArray[Any]], config: Config, models: Models
 ) -> Scores:
     averaging = Averaging(config.decisions.averaging)
     readable = media["readable"].astype(bool)

@@ -3,9 +3,8 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 from rich import box
 from rich.console import Console
@@ -15,6 +14,9 @@ from rich.text import Text
 from ctwatch.export.files import Cell
 from ctwatch.results import Histories
 from ctwatch.store.queries import Table, table
+
+if TYPE_CHECKING:
+    import duckdb
 
 REPORTS: dict[str, tuple[str, str]] = {
     "cards": (
@@ -61,7 +63,7 @@ REPORTS: dict[str, tuple[str, str]] = {
 }
 
 
-def answer(connection: duckdb.DuckDBPyConnection, name: str) -> Table:
+def answer(connection: "duckdb.DuckDBPyConnection", name: str) -> Table:
     """Return the rows of a report by its name."""
     return table(connection, REPORTS[name][1])
 

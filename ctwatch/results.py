@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +14,9 @@ from ctwatch.export import histories, observations
 from ctwatch.store import queries
 from ctwatch.store.database import Database
 from ctwatch.store.publish import open_published, publish
+
+if TYPE_CHECKING:
+    import duckdb
 
 RESULTS_FOLDER = "results"
 TABLES = ("observations", "history")
@@ -44,7 +46,7 @@ class Histories:
         }
 
 
-def histories_of(config: Config, connection: duckdb.DuckDBPyConnection) -> Histories:
+def histories_of(config: Config, connection: "duckdb.DuckDBPyConnection") -> Histories:
     """Compute effort and the history of every species from the published database."""
     days = queries.effort_days(connection)
     worked = _operation(days)
@@ -75,7 +77,7 @@ def export(config: Config, folder: Path, names: Sequence[str] = TABLES) -> list[
         connection.close()
     written = []
     if "observations" in names:
-        written.append(observations.write(folder, rows, config.deployments.utc_offset))
+        written.append(observations.write(folder, rows.columns, rows.rows, config.deployments.utc_offset))
     if "history" in names:
         written += histories.write(folder, tables.effort, tables.of_species)
     return written

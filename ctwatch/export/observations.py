@@ -1,10 +1,11 @@
 """observations.csv: event-level observations with the columns of Camtrap DP 1.0.2 in its order, ours to the right."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ctwatch.export.files import Cell, write_csv
-from ctwatch.store.queries import Table
 
 CAMTRAP_DP_COLUMNS = (
     "observationID",
@@ -39,7 +40,7 @@ CAMTRAP_DP_COLUMNS = (
 OUR_COLUMNS = ("locationID", "needsReview", "reviewReason", "topLabels", "topProbabilities")
 
 
-def write(folder: Path, observations: Table, utc_offset: str) -> Path:
+def write(folder: Path, columns: Sequence[str], observations: Sequence[Sequence[Any]], utc_offset: str) -> Path:
     """Write `observations.csv` into a folder and return its path.
 
     Times are the camera's wall clock to the second, with `utc_offset` behind them where it is known. `count` is empty: a classifier
@@ -47,8 +48,8 @@ def write(folder: Path, observations: Table, utc_offset: str) -> Path:
     """
     path = folder / "observations.csv"
     rows = []
-    for row in observations.rows:
-        values = dict(zip(observations.columns, row, strict=True))
+    for row in observations:
+        values = dict(zip(columns, row, strict=True))
         told: dict[str, Cell] = {
             "observationID": values["observation_id"],
             "deploymentID": values["deployment_id"],
