@@ -3,6 +3,7 @@
 Reading a configuration touches no disk but the file itself: whether folders and models are there is `ctwatch check`'s to say.
 """
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -209,7 +210,7 @@ class Config:
 
     def path(self, value: str) -> Path:
         """Return a path of the configuration, relative ones taken from the configuration file's folder."""
-        return (self.base / Path(value).expanduser()).absolute()
+        return (self.base / os.path.expanduser(value)).absolute()
 
     @property
     def inboxes(self) -> tuple[Path, ...]:
@@ -243,7 +244,7 @@ def load(path: Path) -> Config:
 def parse(text: str, name: str, base: Path) -> Config:
     """Parse the text of a configuration; `name` stands in messages, `base` is where relative paths start."""
     try:
-        tree = tomllib.loads(text)
+        tree = tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{name}: {error}"]) from error
     problems: list[str] = []
@@ -328,7 +329,7 @@ def _problem(value: Any, option: Field[Any], key: str) -> str | None:
             compile_pattern(value)
         except ConfigError as error:
             return f": {error}"
-    if key == "deployments.utc_offset" and value and not re.fullmatch(r"[+-]\d\d:\d\d", value):
+    if key == "deployments.utc_offset" and value and not re.fullmatch(r"[+-](0\d|1[0-4]):[0-5]\d", value, re.ASCII):
         return f"= {value!r}: write an offset such as +02:00"
     return None
 
@@ -341,12 +342,15 @@ def _nearest(key: str, known: list[str]) -> str:
 def _line(text: str, key: str, section: str | None = None) -> int:
     """Return the line that a key stands on, for messages; 1 where it cannot be told."""
     inside = section is None
+    dotted = None if section is None else re.compile(rf"\s*{re.escape(section)}\s*\.\s*{re.escape(key)}\s*=")
     for number, line in enumerate(text.splitlines(), 1):
         header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
         if header:
             inside = section is None or header[1] == section
             if section is None and header[1] == key:
                 return number
+        elif dotted is not None and dotted.match(line):
+            return number
         elif inside and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
             return number
     return 1

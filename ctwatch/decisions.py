@@ -142,8 +142,9 @@ def decide_events(
             if blanks[number] == size:
                 decisions.append(_blank(number, float(least_blank[number]), thresholds))
             else:
-                cut = readables[number] < size
-                decisions.append(_unclassified(number, (Review.UNREADABLE if cut else Review.NOT_CLASSIFIED,)))
+                cut, waiting = readables[number] < size, counts["looked"][number] < readables[number]
+                reasons = [Review.UNREADABLE] * bool(cut) + [Review.NOT_CLASSIFIED] * bool(waiting)
+                decisions.append(_unclassified(number, tuple(reasons)))
         elif number not in index_of:
             decisions.append(_animal_without_species(number, float(least_blank[number])))
         else:

@@ -3,7 +3,8 @@
 import csv
 import io
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,13 +17,20 @@ from ctwatch.timeline import parse as parse_time
 _DATE = r"(?:\d{8}|\d{4}[-_.]\d{2}[-_.]\d{2}|\d{1,2}-[A-Za-z]{3}-\d{4})"
 DEFAULT_PATTERN = (
     r"(?P<location>[^_/]+)"
-    rf"(?:[_/](?P<camera>(?!{_DATE})[^_/]+))?"
+    rf"(?:[_/](?P<camera>(?!{_DATE}(?!\d))[^_/]+))?"
     rf"(?:[_/](?P<date>{_DATE}(?:(?:_to_|[-_]{{1,2}}){_DATE})?))?"
 )
 """LOCATION[_CAMERA][_DATE[-DATE]] in one folder name or over two folder levels."""
 _GENERIC = re.compile(r"(?i:dcim|misc|private|images?|photos?)|[1-9]\d\d[A-Z_][A-Z0-9_]{3,4}")
 """Folders that cameras make by themselves: DCIM, 100RECNX, 101RCNX, 100MEDIA, 100_BTCF, 100EK113 ..."""
-_DATE_ONLY = re.compile(r"^\s*\d{4}-\d{1,2}-\d{1,2}\s*$")
+_DATE_ONLY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}", re.ASCII)
+_DATE_TIME = re.compile(
+    r"\d{4}-\d{1,2}-\d{1,2}[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s?(?:Z|[+-]\d{2}:?\d{2}))?", re.ASCII
+)
+_YEARS = range(1990, 2101)
+_LONGEST = timedelta(days=3653)
+"""A deployment beyond ten years is a slip of the pen, and would make every table as long."""
+_NAMELESS = "unnamed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +84,7 @@ def assign(
     they are all a camera's own. `taken` chooses between deployments of one location. What was not certain is in the
     deployment's `flag`.
     """
-    named = [storable(folder) for folder in folders if not is_generic(folder)]
+    named = _telling(folders)
     flag = None
     if mapping.table.rows:
         rows, source = _candidates(mapping, named, serial)
@@ -85,9 +93,9 @@ def assign(
         flag = "not in the deployments table"
     for levels in (named[:2], named[:1]):
         match = mapping.pattern.fullmatch("/".join(levels)) if levels else None
-        if match:
-            groups = match.groupdict()
-            location_id = groups["location"].strip()
+        groups = match.groupdict() if match else {}
+        location_id = (groups.get("location") or "").strip()
+        if location_id:
             parts = [location_id, groups.get("camera"), groups.get("date")]
             deployment_id = "_".join(part for part in parts if part)
             camera = groups.get("camera")
@@ -97,7 +105,7 @@ def assign(
     if named:
         reason = flag or "folder name does not match the pattern; taken whole as the location"
         return _from_name(named[0], named[0], DeploymentSource.FOLDER, reason)
-    place = storable(inbox_name)
+    place = next(iter(_telling([inbox_name])), storable(inbox_name).strip() or _NAMELESS)
     reason = "no folder names a location; named after the inbox"
     return _from_name(place, place, DeploymentSource.INBOX, f"{flag}; {reason}" if flag else reason)
 
@@ -107,16 +115,24 @@ def parse_table(text: str, name: str) -> DeploymentTable:
 
     Raises ConfigError with every problem, each with file name, line, column and remedy.
     """
-    reader = csv.reader(io.StringIO(text.lstrip("\ufeff")))
-    header = [_column(cell) for cell in next(reader, [])]
-    if "deploymentid" not in header:
-        raise ConfigError([f"{name} line 1: no column deploymentID; the first line must name the columns (Camtrap DP)"])
     problems: list[str] = []
+    reader = _lines(text, name, problems)
+    line, first = next(reader, (1, []))
+    header = [_column(cell) for cell in first]
+    if "deploymentid" not in header:
+        problem = f"{name} line {line}: no column deploymentID; the first line must name the columns (Camtrap DP)"
+        if len(header) == 1 and re.search(r"[;\t]", header[0]):
+            problem += " and separate them by commas"
+        raise ConfigError([*problems, problem])
+    problems += [
+        f"{name} line {line}: column {first[place].strip()} is there twice; leave one"
+        for place, column in enumerate(header)
+        if column and column in header[:place]
+    ]
     rows: list[TableRow] = []
     locations: dict[str, Location] = {}
     lines: dict[str, int] = {}
-    for cells in reader:
-        line = reader.line_num
+    for line, cells in reader:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) > len(header):
@@ -124,7 +140,7 @@ def parse_table(text: str, name: str) -> DeploymentTable:
                 f"{name} line {line}: {len(cells)} cells for {len(header)} columns; quote cells with commas"
             )
             continue
-        row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
+        row = dict(zip(header, (_composed(cell.strip()) for cell in cells), strict=False))
         place = f"{name} line {line}"
         deployment_id = row.get("deploymentid", "")
         if not deployment_id:
@@ -136,8 +152,10 @@ def parse_table(text: str, name: str) -> DeploymentTable:
         lines[deployment_id] = line
         start, start_is_date = _time(row, "deploymentStart", place, problems)
         end, end_is_date = _time(row, "deploymentEnd", place, problems)
-        if start and end and (end < start or (end == start and not (start_is_date and end_is_date))):
+        if start and end and start >= (_next_day(end) if end_is_date else end):
             problems.append(f"{place}: deploymentEnd is not after deploymentStart; swap or correct them")
+        elif start and end and end - start > _LONGEST:
+            problems.append(f"{place}: deploymentEnd is more than ten years after deploymentStart; correct the years")
         location_id = row.get("locationid") or row.get("locationname") or deployment_id
         location = Location(
             location_id,
@@ -145,12 +163,9 @@ def parse_table(text: str, name: str) -> DeploymentTable:
             _degrees(row, "latitude", 90, place, problems),
             _degrees(row, "longitude", 180, place, problems),
         )
-        known = locations.setdefault(location_id, location)
-        if (known.latitude, known.longitude) != (
-            location.latitude,
-            location.longitude,
-        ) and location.latitude is not None:
-            problems.append(f"{place}: locationID {location_id!r} has other coordinates than on an earlier line")
+        if bool(row.get("latitude")) != bool(row.get("longitude")):
+            problems.append(f"{place}: latitude and longitude go together; write both or none")
+        _same_place(locations, location, place, problems)
         deployment = Deployment(
             deployment_id,
             location_id,
@@ -162,10 +177,57 @@ def parse_table(text: str, name: str) -> DeploymentTable:
             start_is_date,
             end_is_date,
         )
-        rows.append(TableRow(deployment, row.get("folder", "").strip("/") or None))
+        folder = row.get("folder", "").replace("\\", "/").strip("/")
+        named = "/".join(_telling(folder.split("/")))
+        if folder and not named:
+            problems.append(f"{place}: folder {folder!r} is one that cameras make themselves; name the card's folder")
+        rows.append(TableRow(deployment, named or None))
     if problems:
         raise ConfigError(problems)
     return DeploymentTable(tuple(rows), tuple(locations.values()))
+
+
+def _telling(folders: Sequence[str]) -> list[str]:
+    """Return the folders that people named, fit for the database: not a camera's own, nor anything below a DCIM."""
+    names: list[str] = []
+    for folder in folders:
+        if folder.strip().lower() == "dcim":
+            break
+        name = _composed(storable(folder)).strip()
+        if name and not is_generic(name):
+            names.append(name)
+    return names
+
+
+def _composed(text: str) -> str:
+    """Return text with accents as one character each, for macOS writes folder names with two."""
+    return unicodedata.normalize("NFC", text)
+
+
+def _lines(text: str, name: str, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, cells) of a CSV; what no CSV reader can go on after is a problem."""
+    reader = csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=None), strict=True)
+    try:
+        for cells in reader:
+            yield reader.line_num, cells
+    except csv.Error as error:
+        problems.append(f"{name} line {reader.line_num}: not CSV ({error}); check the quotes from here backwards")
+
+
+def _same_place(locations: dict[str, Location], location: Location, place: str, problems: list[str]) -> None:
+    """Take a location; what an earlier line left open is filled in, what it says otherwise is a problem."""
+    known = locations.setdefault(location.location_id, location)
+    if location.latitude is not None and location.longitude is not None:
+        if known.latitude is None or known.longitude is None:
+            known = replace(known, latitude=location.latitude, longitude=location.longitude)
+        elif (known.latitude, known.longitude) != (location.latitude, location.longitude):
+            problems.append(
+                f"{place}: locationID {location.location_id!r} has other latitude and longitude than on an earlier"
+                " line; correct one, or give the place another locationID"
+            )
+    if known.location_name is None:
+        known = replace(known, location_name=location.location_name)
+    locations[location.location_id] = known
 
 
 def _candidates(mapping: Mapping, named: Sequence[str], serial: str | None) -> tuple[list[TableRow], DeploymentSource]:
@@ -184,7 +246,7 @@ def _candidates(mapping: Mapping, named: Sequence[str], serial: str | None) -> t
     camera = None
     for levels in (named[:2], named[:1]):
         match = mapping.pattern.fullmatch("/".join(levels)) if levels else None
-        if match:
+        if match and match["location"]:
             places.add(match["location"].strip())
             camera = match.groupdict().get("camera")
             break
@@ -203,6 +265,9 @@ def _chosen(
     """Choose by time between several rows; one row alone is it, whatever the clock says."""
     deployments = [row.deployment for row in rows]
     covering = [item for item in deployments if taken is not None and covers(item, taken)]
+    if len(covering) > 1 and taken is not None:
+        # The day of a card swap belongs to both; dates without a time turn at noon, as effort does.
+        covering = [item for item in covering if _covers_by_noon(item, taken)] or covering
     if len(deployments) == 1 or len(covering) == 1:
         chosen = covering[0] if len(covering) == 1 else deployments[0]
         if source is not DeploymentSource.TABLE:
@@ -221,8 +286,21 @@ def covers(deployment: Deployment, moment: datetime) -> bool:
     """Whether a moment lies within a deployment; a date without a time stands for its whole day."""
     start, end = deployment.deployment_start, deployment.deployment_end
     if end is not None and deployment.end_is_date:
-        end += timedelta(days=1)
+        return (start is None or moment >= start) and moment < _next_day(end)
     return (start is None or moment >= start) and (end is None or moment <= end)
+
+
+def _covers_by_noon(deployment: Deployment, moment: datetime) -> bool:
+    start, end = deployment.deployment_start, deployment.deployment_end
+    if start is not None and deployment.start_is_date:
+        start += timedelta(hours=12)
+    if end is not None and deployment.end_is_date:
+        end += timedelta(hours=12)
+    return (start is None or moment >= start) and (end is None or moment < end)
+
+
+def _next_day(moment: datetime) -> datetime:
+    return datetime.combine(moment.date(), datetime.min.time()) + timedelta(days=1)
 
 
 def _folder_date_fits(text: str | None, taken: datetime) -> bool:
@@ -237,7 +315,8 @@ def _folder_date_fits(text: str | None, taken: datetime) -> bool:
 def _folder_date(text: str) -> datetime | None:
     for layout in ("%Y%m%d", "%Y-%m-%d", "%Y_%m_%d", "%Y.%m.%d", "%d-%b-%Y"):
         with suppress(ValueError):
-            return datetime.strptime(text, layout)
+            date = datetime.strptime(text, layout)
+            return date if date.year in _YEARS else None
     return None
 
 
@@ -255,10 +334,12 @@ def _time(row: dict[str, str], name: str, place: str, problems: list[str]) -> tu
     text = row.get(name.lower(), "")
     if not text:
         return None, False
-    is_date = _DATE_ONLY.match(text) is not None
-    value = parse_time(f"{text} 00:00:00" if is_date else text)
+    is_date = _DATE_ONLY.fullmatch(text) is not None
+    value = parse_time(f"{text} 00:00:00" if is_date else text) if is_date or _DATE_TIME.fullmatch(text) else None
     if value is None:
         problems.append(f"{place}: {name} {text!r} is not a time; write 2026-05-31 or 2026-05-31T14:00:00")
+    elif value.year not in _YEARS:
+        problems.append(f"{place}: {name} {text!r} has no possible year; correct it, or leave an open end empty")
     return value, is_date
 
 

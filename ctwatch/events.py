@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ctwatch.identity import derived_id
 
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS = re.compile(r"([0-9]+)")
 
 
 class EventMode(StrEnum):
@@ -83,9 +83,10 @@ class Grouping:
 def file_order(paths: Sequence[str], media_ids: Sequence[str]) -> NDArray[np.int64]:
     """Rank files as a person counts them: 100RECNX before 101RECNX, IMG_9 before IMG_10; same names by content id."""
 
-    def natural(row: int) -> tuple[list[tuple[int, int, str]], str]:
-        parts = _DIGITS.split(paths[row])
-        return [(1, int(part), part) if part.isdigit() else (0, 0, part.lower()) for part in parts], media_ids[row]
+    def natural(row: int) -> tuple[list[tuple[int, str]], str]:
+        # Splitting puts text at even places and digits at odd ones, so like is always compared with like.
+        parts = _DIGITS.split(paths[row].lower())
+        return [_as_number(part) if place % 2 else (0, part) for place, part in enumerate(parts)], media_ids[row]
 
     ranks = np.empty(len(paths), dtype=np.int64)
     for rank, row in enumerate(sorted(range(len(paths)), key=natural)):
@@ -93,15 +94,23 @@ def file_order(paths: Sequence[str], media_ids: Sequence[str]) -> NDArray[np.int
     return ranks
 
 
+def _as_number(digits: str) -> tuple[int, str]:
+    """Return a key that orders strings of digits by value, however long: int() refuses very long ones."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
+
+
 def group(frames: Frames, rule: EventRule) -> Grouping:
     """Group motion-triggered frames into capture events.
 
-    Order is (time with sub-second, camera sequence number, file). Frames without a trustworthy time come last, in file
-    order, each an event of its own. Independent of the order of the rows; a wider gap only ever joins events.
+    Order is (time with sub-second, camera event number, camera sequence number, file), so that two bursts that meet
+    within one second do not mix. Frames without a trustworthy time come last, in file order, each an event of its own.
+    Independent of the order of the rows; without a cap, a wider gap only ever joins events.
     """
     timed = ~frames.time_lapse & frames.trusted & ~np.isnat(frames.timestamp)
     rows = np.flatnonzero(timed)
-    rows = rows[np.lexsort((frames.file_order[rows], frames.sequence_number[rows], frames.timestamp[rows]))]
+    numbers = (frames.file_order[rows], frames.sequence_number[rows], frames.event_number[rows])
+    rows = rows[np.lexsort((*numbers, frames.timestamp[rows]))]
     begins = np.ones(len(rows), dtype=bool)
     if len(rows) > 1:
         begins[1:] = _breaks(frames, rows, rule)

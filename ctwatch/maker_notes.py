@@ -75,4 +75,4 @@ def _numbers(note: bytes, offset: int, layout: str) -> tuple[int, ...]:
 
 def _text(note: bytes, offset: int, size: int, encoding: str) -> str | None:
     text = note[offset : offset + size].decode(encoding, "replace").split("\x00")[0].strip()
-    return text if text and text.isprintable() else None
+    return text if text and text.isprintable() and "\ufffd" not in text else None

@@ -5,7 +5,9 @@ import re
 from ctwatch.identity import derived_id
 
 _UNSAFE_IN_FILES = re.compile(r"[^A-Za-z0-9.-]+")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for devices."""
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def storable(text: str) -> str:
@@ -20,15 +22,19 @@ def raw_bytes(text: str) -> bytes | None:
 
 
 def file_name_part(text: str) -> str:
-    """Return a name that any file system takes, no path in it; different texts stay different."""
+    """Return a name that any file system takes, no path in it; different texts stay different.
+
+    Letters, digits, dots, hyphens and single spaces (as underscores) are kept; a text with anything else gets a mark
+    behind. Texts that differ by capitals alone have names that differ by capitals alone.
+    """
     plain = _UNSAFE_IN_FILES.sub("_", text).strip("._")[:80]
-    if plain.replace("_", " ") == text or plain == text:
+    if plain and plain.replace("_", " ") == text and not _RESERVED.fullmatch(plain):
         return plain
     return f"{plain or 'unnamed'}-{derived_id('name', text)[:6]}"
 
 
 def spreadsheet_safe(text: str) -> str:
-    """Return a CSV cell that no spreadsheet runs as a formula: a quote goes before a leading = + - @ tab or return.
+    """Return a CSV cell that no spreadsheet runs as a formula: a quote goes before a leading = + - @ or control.
 
     Numbers are cells of their own type and do not pass through here.
     """

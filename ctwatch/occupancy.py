@@ -80,12 +80,15 @@ def period(
     A deployment set up and taken down on one date without times counts as that whole day.
     """
     if start_is_date and end_is_date and start.date() == end.date():
-        midnight = datetime.combine(start.date(), datetime.min.time())
+        midnight = _midnight(start.date())
         return ActivePeriod(location_id, midnight, midnight + _DAY)
     if start_is_date:
-        start = datetime.combine(start.date(), datetime.min.time()) + NOON
+        noon = _midnight(start.date()) + NOON
+        # Taken down before that noon: all that is known is that it was not set up on an earlier day.
+        start = noon if end_is_date or noon < end else _midnight(start.date())
     if end_is_date:
-        end = datetime.combine(end.date(), datetime.min.time()) + NOON
+        noon = _midnight(end.date()) + NOON
+        end = noon if start < noon else _midnight(end.date()) + _DAY
     return ActivePeriod(location_id, start, end)
 
 

@@ -6,12 +6,15 @@ from datetime import datetime, timedelta
 
 from ctwatch.domain import NO_TIMESTAMP, Timestamp, TimestampSource
 
-_NUMBERS = re.compile(r"^\s*(\d{4})[:\-/.](\d{1,2})[:\-/.](\d{1,2})[ T]+(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d+))?)?")
+_NUMBERS = re.compile(r"^\s*(\d{4})[:\-/.](\d{1,2})[:\-/.](\d{1,2})[ T]+(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d+))?)?", re.ASCII)
 _XMP_FIELDS = ("exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate", "xap:CreateDate")
 _IN_NAME = re.compile(
     r"(?<!\d)((?:19|20)\d{2})[-_.]?(0[1-9]|1[0-2])[-_.]?([0-2]\d|3[01])"
-    r"[-_ T.]{0,2}([01]\d|2[0-3])[-_.:h]?([0-5]\d)[-_.:m]?([0-5]\d)(?!\d)"
+    r"[-_ T.]{0,2}([01]\d|2[0-3])[-_.:h]?([0-5]\d)[-_.:m]?([0-5]\d)(?!\d)",
+    re.ASCII,
 )
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+"""Random digits that can look like a date."""
 _FUTURE_TOLERANCE = timedelta(days=1)
 
 
@@ -62,7 +65,8 @@ def parse(text: str, sub_second: str = "") -> datetime | None:
         return None
     year, month, day, hour, minute = (int(part) for part in match.groups()[:5])
     second = int(match[6] or 0)
-    digits = (match[7] or "") or (sub_second.strip() if sub_second.strip().isdigit() else "")
+    beside = sub_second.strip(" \x00")
+    digits = match[7] or (beside if beside.isascii() and beside.isdigit() else "")
     microsecond = int(digits[:6].ljust(6, "0")) if digits else 0
     try:
         return datetime(year, month, day, hour, minute, second, microsecond)
@@ -72,7 +76,7 @@ def parse(text: str, sub_second: str = "") -> datetime | None:
 
 def from_file_name(name: str) -> datetime | None:
     """Read a date and time of day written in a file name (camtrapR's `2009-04-10__05-07-00`, `20210531082538`)."""
-    match = _IN_NAME.search(name)
+    match = _IN_NAME.search(_UUID.sub("", name))
     if not match:
         return None
     try:
