@@ -342,15 +342,14 @@ def _nearest(key: str, known: list[str]) -> str:
 def _line(text: str, key: str, section: str | None = None) -> int:
     """Return the line that a key stands on, for messages; 1 where it cannot be told."""
     inside = section is None
-    dotted = None if section is None else re.compile(rf"\s*{re.escape(section)}\s*\.\s*{re.escape(key)}\s*=")
+    plain = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
+    dotted = re.compile(rf"\s*{re.escape(section or '')}\s*\.\s*{re.escape(key)}\s*=")
     for number, line in enumerate(text.splitlines(), 1):
         header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
         if header:
             inside = section is None or header[1] == section
             if section is None and header[1] == key:
                 return number
-        elif dotted is not None and dotted.match(line):
-            return number
-        elif inside and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
+        elif (inside and plain.match(line)) or (section is not None and dotted.match(line)):
             return number
     return 1

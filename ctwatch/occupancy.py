@@ -60,6 +60,8 @@ class Effort:
     camera_days: NDArray[np.float64]
     origins: NDArray[np.datetime64]
     """Each location's first moment, shape (S,)."""
+    surveyed: NDArray[np.datetime64]
+    """Each location's first active midnight and the midnight after its last active day, shape (S, 2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,10 @@ def effort(worked: Operation, occasion_days: int, first_day: FirstDay = FirstDay
     days = worked.days
     sites, length = days.shape
     offsets = np.zeros(sites, dtype=np.int64)
+    active = ~np.isnan(days)
+    within = np.column_stack(
+        [np.argmax(active, axis=1), length - np.argmax(active[:, ::-1], axis=1)] if length else [offsets, offsets]
+    )
     if first_day is FirstDay.LOCATION and sites:
         offsets = np.argmax(~np.isnan(days), axis=1).astype(np.int64)
         aligned = np.full_like(days, np.nan)
@@ -148,7 +154,8 @@ def effort(worked: Operation, occasion_days: int, first_day: FirstDay = FirstDay
         for number in range(count)
     )
     origins = np.datetime64(start, "us") + offsets * np.timedelta64(1, "D")
-    return Effort(worked.location_ids, occasions, camera_days, origins.astype("datetime64[us]"))
+    surveyed = np.datetime64(start, "us") + within * np.timedelta64(1, "D")
+    return Effort(worked.location_ids, occasions, camera_days, origins.astype("datetime64[us]"), surveyed)
 
 
 def detection_history(
@@ -160,8 +167,9 @@ def detection_history(
 ) -> DetectionHistory:
     """Put the detections of one species (location and time of each) into the cells of an effort table.
 
-    A location without detections is a row of zeros where it was surveyed. Detections at unknown locations, outside the
-    survey or in a cell without effort are counted in `dropped`, never lost in silence.
+    A location without detections is a row of zeros where it was surveyed. Detections at unknown locations, before the
+    location's first active day or after its last, or in a cell without effort are counted in `dropped`, never lost in
+    silence.
     """
     rows = {location_id: row for row, location_id in enumerate(surveyed.location_ids)}
     y = np.where(np.isnan(surveyed.camera_days), np.nan, 0.0)
@@ -169,8 +177,10 @@ def detection_history(
     known = site >= 0
     cell = np.full(len(site), -1, dtype=np.int64)
     if known.any():
-        since = (times[known].astype("datetime64[us]") - surveyed.origins[site[known]]).astype(np.int64)
-        cell[known] = np.floor_divide(since, occasion_days * 86_400_000_000)
+        moments, first, end = times[known].astype("datetime64[us]"), *surveyed.surveyed[site[known]].T
+        since = (moments - surveyed.origins[site[known]]).astype(np.int64)
+        there = (first <= moments) & (moments < end)
+        cell[known] = np.where(there, np.floor_divide(since, occasion_days * 86_400_000_000), -1)
     inside = known & (cell >= 0) & (cell < y.shape[1])
     inside[inside] = ~np.isnan(y[site[inside], cell[inside]])
     y[site[inside], cell[inside]] = 1.0
