@@ -70,7 +70,12 @@ def _write_card(root: Path, images: int) -> None:
     for event in range(images // _FRAMES):
         species = SPECIES[event // 4 % len(SPECIES)] if event % 4 == 0 else None
         frames = burst(
-            location=RESERVED_LOCATIONS + 9, species=species, night=event % 3 == 0, frames=_FRAMES, seed=event, size=SIZE
+            location=RESERVED_LOCATIONS + 9,
+            species=species,
+            night=event % 3 == 0,
+            frames=_FRAMES,
+            seed=event,
+            size=SIZE,
         )
         for index, frame in enumerate(frames, 1):
             note = maker_note(CARDS[0], "M", index, _FRAMES, event, 20)
@@ -112,7 +117,9 @@ def _forward_all(pixels: list[panel.Pixels], loaded: Panel, batch_size: int) -> 
 
 
 def _process(root: Path, store: Path, loaded: Panel) -> None:
-    config = Config(models=Models(empty="bundled", species="bundled"), store=Store(folder=str(store)), base=store.parent)
+    config = Config(
+        models=Models(empty="bundled", species="bundled"), store=Store(folder=str(store)), base=store.parent
+    )
     database = Database(store)
     database.prepare()
     outcome = Pipeline(config, database, loaded).process(card.snapshot(root, root.parent))

@@ -93,10 +93,14 @@ def read_bytes(root: str, file: FileStat) -> bytes:
             descriptor = os.open(name, _OPEN_FILE, dir_fd=at)
         finally:
             os.close(at)
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            os.close(descriptor)  # `open` would refuse a folder's and leave it open
+            raise UnusableFile(Failure.NO_ACCESS, "not a regular file that can be read")
         with open(descriptor, "rb", buffering=0) as handle:
-            before = os.fstat(descriptor)
-            if not stat.S_ISREG(before.st_mode):
-                raise UnusableFile(Failure.NO_ACCESS, "not a regular file that can be read")
+            if (file.size, file.mtime_ns) == (0, 0) and before.st_size:
+                raise UnusableFile(Failure.NO_ACCESS, "could not be looked at when the card was listed")
+            _demand_same(before, file)
             if before.st_size == 0:
                 raise UnusableFile(Failure.EMPTY_FILE, "the file has no bytes")
             if before.st_size > LARGEST_FILE:
@@ -107,9 +111,14 @@ def read_bytes(root: str, file: FileStat) -> bytes:
         raise UnusableFile(Failure.CHANGED_WHILE_READING, "the file is gone; the card is looked at again") from error
     except OSError as error:
         raise UnusableFile(Failure.NO_ACCESS, error.strerror or str(error)) from error
-    if (after.st_size, after.st_mtime_ns) != (file.size, file.mtime_ns) or len(data) != file.size:
-        raise UnusableFile(Failure.CHANGED_WHILE_READING, "the file was written to while it was read; it is read again")
+    _demand_same(after, file, len(data))
     return data
+
+
+def _demand_same(facts: os.stat_result, file: FileStat, length: int | None = None) -> None:
+    """Raise UnusableFile unless the file is still as it was when the card was listed."""
+    if (facts.st_size, facts.st_mtime_ns) != (file.size, file.mtime_ns) or length not in (None, file.size):
+        raise UnusableFile(Failure.CHANGED_WHILE_READING, "the file was written to since the card settled")
 
 
 def _snapshot(root: Path, inbox: Path, entries: Iterator[tuple[str, FileStat | None]], *, loose: bool) -> CardSnapshot:
@@ -165,8 +174,10 @@ def _files(
 def _stat(entry: os.DirEntry[str], path: str) -> FileStat | None:
     try:
         facts = entry.stat(follow_symlinks=False)
-    except OSError:
+    except FileNotFoundError:
         return None  # gone between listing and looking: the next look decides
+    except OSError:
+        return FileStat(path, 0, 0)  # kept, so that it is reported and not passed over
     suffix = os.path.splitext(entry.name)[1].lower()
     ignored = None
     if stat.S_ISLNK(facts.st_mode):

@@ -137,12 +137,15 @@ class Decisions:
     """What is sure, and what a person must see. Probabilities, 0 to 1."""
 
     averaging: str = _option(
-        "prob",
-        "Over the members of an ensemble: top5 (Norouzzadeh et al. 2018), prob (mean of probabilities), logit.",
+        "logit",
+        "Over the members of an ensemble: logit (mean of log probabilities; as right as prob in the bundled models'"
+        " evaluation and better calibrated), prob (mean of probabilities), top5 (Norouzzadeh et al. 2018).",
         choices=_values(Averaging),
     )
     event_pooling: str = _option(
-        "logit", "Over the frames of an event: logit, prob or top5.", choices=_values(Averaging)
+        "logit",
+        "Over the frames of an event: logit (the best in that evaluation), prob or top5.",
+        choices=_values(Averaging),
     )
     blank_threshold: float = _option(
         0.0,

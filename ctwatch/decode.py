@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ctwatch.domain import Canvas, Failure
-from ctwatch.jpeg import has_end
+from ctwatch.jpeg import has_end, scan_count
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
 """What a camera or a technician's tool writes (multi-picture MPO opens as JPEG).
@@ -21,6 +21,8 @@ Every other decoder of Pillow's stays out of reach of strangers.
 """
 MAX_PIXELS = 150_000_000
 """A photograph of more is refused from its header, before any memory is taken."""
+MAX_SCANS = 200
+"""A progressive JPEG has about ten; each costs a pass over the whole picture, so thousands would hold up its card for hours."""
 OVERSAMPLING = 2
 
 # Pillow's own limit warns first and raises later; ours, checked on the header, says the same once.
@@ -83,6 +85,8 @@ class _opened:  # noqa: N801 - reads as a verb where it is used
             raise UnusableImage(Failure.TOO_LARGE, f"{width} x {height} pixels; at most {MAX_PIXELS:,} are decoded")
         if self.image.format in ("JPEG", "MPO") and not has_end(self.data):
             raise UnusableImage(Failure.TRUNCATED, "no end-of-image marker after the picture data")
+        if self.image.format in ("JPEG", "MPO") and scan_count(self.data) > MAX_SCANS:
+            raise UnusableImage(Failure.UNREADABLE, f"more than {MAX_SCANS} scans; it would take too long to decode")
         return self.image
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -109,10 +113,11 @@ def _upright_rgb(image: Image.Image, width: int, height: int) -> Image.Image:
     if factor >= 2 and image.format in ("JPEG", "MPO"):
         image.draft(image.mode, (int(source_width / factor), int(source_height / factor)))
     image.load()
-    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
-        levels = np.asarray(image).astype(np.int64) >> 8
-        image = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
-    return _transposed(image).convert("RGB")
+    upright = _transposed(image)
+    if upright.mode in ("I;16", "I;16B", "I;16L", "I"):
+        levels = np.asarray(upright).astype(np.int64) >> 8
+        upright = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+    return upright.convert("RGB")
 
 
 def _transposed(image: Image.Image) -> Image.Image:

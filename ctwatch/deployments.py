@@ -33,6 +33,10 @@ _LONGEST = timedelta(days=3653)
 _NAMELESS = "unnamed"
 
 
+UNASSIGNED = " unassigned"
+"""Ends the name of the deployment that holds photographs which no row of the table, or several, can claim."""
+
+
 @dataclass(frozen=True, slots=True)
 class TableRow:
     """One row of a deployments table: a deployment and the folder that it names, if it does."""
@@ -276,7 +280,7 @@ def _chosen(
         location_id = deployments[0].location_id
         why = "several deployments cover" if covering else "no deployment covers"
         chosen = Deployment(
-            f"{location_id} unassigned", location_id, source, flag=f"{why} the time of some photographs; split them"
+            f"{location_id}{UNASSIGNED}", location_id, source, flag=f"{why} the time of some photographs; split them"
         )
     location = next(item for item in mapping.table.locations if item.location_id == chosen.location_id)
     return chosen, location
@@ -340,6 +344,7 @@ def _time(row: dict[str, str], name: str, place: str, problems: list[str]) -> tu
         problems.append(f"{place}: {name} {text!r} is not a time; write 2026-05-31 or 2026-05-31T14:00:00")
     elif value.year not in _YEARS:
         problems.append(f"{place}: {name} {text!r} has no possible year; correct it, or leave an open end empty")
+        value = None
     return value, is_date
 
 

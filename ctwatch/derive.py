@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ctwatch import events, occupancy
 from ctwatch.config import Config
 from ctwatch.decisions import Decision, Scores, Thresholds, decide_events, decide_frames
+from ctwatch.deployments import UNASSIGNED
 from ctwatch.domain import BLANK, ModelInfo, ObservationType
 from ctwatch.ensemble import Averaging, average
 from ctwatch.identity import derived_id
@@ -20,7 +21,8 @@ from ctwatch.store.rows import Columns
 if TYPE_CHECKING:
     import duckdb
 
-HUMAN_NAME = "Homo sapiens"
+_NAMES = {ObservationType.HUMAN: "Homo sapiens", ObservationType.VEHICLE: None, ObservationType.UNKNOWN: None}
+"""Scientific names of what is no animal, whatever the models call it."""
 _DEFAULT_BLANK_THRESHOLD = 0.5
 _MIDNIGHT = datetime.min.time()
 
@@ -130,6 +132,8 @@ def derive_effort(connection: "duckdb.DuckDBPyConnection") -> None:
     known: list[occupancy.ActivePeriod] = []
     assumed: list[occupancy.ActivePeriod] = []
     for span in derived.spans(connection):
+        if span.deployment_id.endswith(UNASSIGNED):
+            continue  # the location's own deployments say when it was sampled; these days would count twice
         start, end = span.start or span.first_media, span.end or span.last_media
         if start is None or end is None:
             continue
@@ -174,7 +178,7 @@ class _Rows:
         """Add one decision; event level if it has no media."""
         level = "event" if media_id is None else "media"
         unclassified = decision.observation_type is ObservationType.UNCLASSIFIED
-        name = HUMAN_NAME if decision.observation_type is ObservationType.HUMAN else decision.label
+        name = _NAMES.get(decision.observation_type, decision.label)
         values = (
             derived_id(level, media_id or event_id or "", decision.label or str(decision.observation_type)),
             self._deployment_id,
@@ -235,6 +239,9 @@ def _scores(
     members = derived.predictions(
         connection, media["media_id"], [model.model_id for model in models.species], len(species_labels)
     )
+    if not models.empty and BLANK in species_labels:
+        whole = ~np.isnan(members).any(axis=(1, 2))
+        blank[whole] = average(members[whole], averaging)[:, species_labels.index(BLANK)]
     return Scores(readable, blank, members, species_labels)
 
 

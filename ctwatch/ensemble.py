@@ -66,11 +66,6 @@ def ranking(averaged: NDArray[np.float64], highest: NDArray[np.float64] | None =
     return np.lexsort((labels, -single, -averaged), axis=-1)[..., :TOP]
 
 
-def agreement(members: NDArray[np.floating], label: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of members whose own best label is `label`: (N, M, K) and (N,) -> (N,), 0..1."""
-    return np.asarray((members.argmax(axis=-1) == label[:, None]).mean(axis=-1), dtype=np.float64)
-
-
 def describe(averaged: NDArray[np.float64], labels: Sequence[str]) -> list[tuple[str, float]]:
     """Return the best labels of one vector with their probabilities, best first."""
     return [(labels[index], float(averaged[index])) for index in ranking(averaged)]

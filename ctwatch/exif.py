@@ -1,5 +1,6 @@
 """What a photograph's header tells, read from its bytes: times, camera, maker note, size."""
 
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -20,7 +21,12 @@ _TIME_TAGS = {
     TimestampSource.DATE_TIME: (_IFD0, 0x0132, 0x9290),
 }
 _MAKE, _MODEL, _BODY_SERIAL, _MAKER_NOTE = 0x010F, 0x0110, 0xA431, 0x927C
+_SUB_IFDS = frozenset({0x8769, 0x8825, 0xA005})
+"""Tags that point to further directories: Exif, GPS, interoperability."""
+_VALUE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8}
 _LONGEST_TEXT = 200
+_LARGEST_SIDE = 2**31 - 1
+_FORMATS = ("PNG", "TIFF", "BMP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ def read(data: bytes) -> Header | None:
             tags, problem = _first_that_reads(block)
     else:
         tags, problem = _attempt(lambda: _with_pillow(data))
-        size = _attempt(lambda: Image.open(BytesIO(data)).size)[0] or None
+        size = _attempt(lambda: _size_with_pillow(data))[0] or None
     exif, ifd0 = tags.get(_EXIF, {}), tags.get(_IFD0, {})
     make, model = _text(ifd0.get(_MAKE)), _text(ifd0.get(_MODEL))
     note = exif.get(_MAKER_NOTE)
@@ -79,6 +85,9 @@ def read(data: bytes) -> Header | None:
     }
     fractions = {source: text for source, (_, _, tag) in _TIME_TAGS.items() if (text := _text(exif.get(tag)))}
     width, height = size if size else (None, None)
+    if size and max(size) > _LARGEST_SIDE:
+        width = height = None
+        problem = problem or f"claims {size[0]} x {size[1]} pixels"
     return Header(kind, width, height, times, fractions, xmp, camera, problem)
 
 
@@ -96,21 +105,63 @@ def _app1(data: bytes) -> tuple[bytes, str]:
 
 
 def _first_that_reads(block: bytes) -> tuple[Mapping[str, Mapping[int, Any]], str | None]:
-    tags, problem = _attempt(lambda: piexif.load(block))
+    tags, problem = _attempt(lambda: _with_piexif(block))
     if problem is None:
         return tags, None
     tags, worse = _attempt(lambda: _with_pillow(block))
     return tags, f"piexif: {problem}" + (f"; Pillow: {worse}" if worse else "; read by Pillow")
 
 
+def _with_piexif(block: bytes) -> Mapping[str, Mapping[int, Any]]:
+    _demand_room(block[len(_EXIF_START) :])
+    tags: Mapping[str, Mapping[int, Any]] = piexif.load(block)
+    return tags
+
+
+def _demand_room(tiff: bytes) -> None:
+    """Raise ValueError if a directory claims more values than the block has bytes.
+
+    piexif believes the count: one flipped byte costs it four gigabytes and ten seconds.
+    """
+    order = "<" if tiff[:2] == b"II" else ">"
+    pending, visited, claimed = [struct.unpack_from(order + "L", tiff, 4)[0]], set[int](), 0
+    while pending:
+        at = pending.pop()
+        if at in visited:
+            continue
+        visited.add(at)
+        (entries,) = struct.unpack_from(order + "H", tiff, at)
+        for entry in range(at + 2, at + 2 + 12 * entries, 12):
+            tag, kind, count, value = struct.unpack_from(order + "HHLL", tiff, entry)
+            claimed += count * _VALUE_SIZES.get(kind, 1)
+            if claimed > 2 * len(tiff):
+                raise ValueError(f"tag {tag:#06x} claims {count:,} values, more than the block can hold")
+            if tag in _SUB_IFDS:
+                pending.append(value)
+        if len(visited) == 1:
+            following = tiff[at + 2 + 12 * entries :][:4]
+            if len(following) == 4 and any(following):
+                pending.append(struct.unpack(order + "L", following)[0])
+
+
 def _with_pillow(data: bytes) -> Mapping[str, Mapping[int, Any]]:
+    """Read tags from an EXIF block or an image that is no JPEG, without decoding a pixel."""
     exif = Image.Exif()
     if data.startswith(_EXIF_START):
         exif.load(data)
     else:
-        with Image.open(BytesIO(data)) as image:
-            exif = image.getexif()
+        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+            if image.format == "TIFF":
+                exif = image.getexif()
+            elif image.info.get("exif"):
+                # What stands before the pixels: `getexif` would decode the picture in search of more.
+                exif.load(image.info["exif"])
     return {_IFD0: dict(exif), _EXIF: dict(exif.get_ifd(0x8769))}
+
+
+def _size_with_pillow(data: bytes) -> tuple[int, int]:
+    with Image.open(BytesIO(data), formats=_FORMATS) as image:
+        return image.size
 
 
 def _attempt(reader: Callable[[], Any]) -> tuple[Any, str | None]:

@@ -50,8 +50,18 @@ def has_end(data: bytes) -> bool:
     Decoders pass a cut or zero-filled tail as grey. The marker is looked for behind the first start of scan, because
     the thumbnail inside the EXIF block has an end of its own.
     """
-    scan = next((start for marker, start, _ in segments(data) if marker == START_OF_SCAN), 0)
-    return data.rfind(b"\xff\xd9", scan) >= 0
+    return data.rfind(b"\xff\xd9", _first_scan(data)) >= 0
+
+
+def scan_count(data: bytes) -> int:
+    """Return how many scans the first picture of a JPEG has; picture data itself never looks like a marker."""
+    first = _first_scan(data)
+    end = data.find(b"\xff\xd9", first)
+    return 1 + data.count(b"\xff\xda", first, end if end >= 0 else len(data))
+
+
+def _first_scan(data: bytes) -> int:
+    return next((start for marker, start, _ in segments(data) if marker == START_OF_SCAN), 0)
 
 
 def frame_size(data: bytes) -> tuple[int, int] | None:

@@ -28,7 +28,9 @@ def file_name_part(text: str) -> str:
     behind. Texts that differ by capitals alone have names that differ by capitals alone.
     """
     plain = _UNSAFE_IN_FILES.sub("_", text).strip("._")[:80]
-    if plain and plain.replace("_", " ") == text and not _RESERVED.fullmatch(plain):
+    if _RESERVED.fullmatch(plain):
+        plain = f"name_{plain}"
+    if plain and plain.replace("_", " ") == text:
         return plain
     return f"{plain or 'unnamed'}-{derived_id('name', text)[:6]}"
 

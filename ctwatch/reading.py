@@ -107,6 +107,14 @@ def read_file(
     return ReadFile(file, media, failure, detail, pixels)
 
 
+def _written(file: FileStat) -> datetime | None:
+    """Return when a file was written, UTC; None where no calendar reaches."""
+    try:
+        return datetime.fromtimestamp(file.mtime_ns / 1e9, UTC).replace(tzinfo=None)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
 def _media(
     media_id: str,
     file: FileStat,
@@ -115,7 +123,7 @@ def _media(
     failure: Failure | None,
     detail: str | None,
 ) -> Media:
-    written = datetime.fromtimestamp(file.mtime_ns / 1e9, UTC).replace(tzinfo=None) if rules.use_file_times else None
+    written = _written(file) if rules.use_file_times else None
     stamp = timeline.timestamp(
         header.times,
         header.sub_seconds,

@@ -140,7 +140,8 @@ def test_check_names_every_problem_and_ends_with_the_gravest(place: Path) -> Non
     (place / "empty-models" / "bad.safetensors").write_bytes(b"no model")
     (place / "deployments.csv").write_text("deploymentID,latitude\nD1,north\nD1,\n", "utf-8")
     (place / "config.toml").write_text(
-        "[watch]\ninboxes = ['gone']\n[models]\nempty = 'empty-models'\n[deployments]\ntable = 'deployments.csv'\n", "utf-8"
+        "[watch]\ninboxes = ['gone']\n[models]\nempty = 'empty-models'\n[deployments]\ntable = 'deployments.csv'\n",
+        "utf-8",
     )
     result = ctwatch("check")
     assert result.exit_code == 2
@@ -176,7 +177,8 @@ def test_rederive_takes_over_a_new_deployments_table(place: Path) -> None:
     ctwatch("process", "L01_CAM1")
     shutil.rmtree(place / "L01_CAM1")
     (place / "deployments.csv").write_text(
-        "deploymentID,locationID,deploymentStart,deploymentEnd,folder\nD1,Ridge,2026-04-20,2026-05-04,L01_CAM1\n", "utf-8"
+        "deploymentID,locationID,deploymentStart,deploymentEnd,folder\nD1,Ridge,2026-04-20,2026-05-04,L01_CAM1\n",
+        "utf-8",
     )
     (place / "config.toml").write_text("[models]\nempty = ''\n[deployments]\ntable = 'deployments.csv'\n", "utf-8")
     assert ctwatch("rederive").exit_code == 0

@@ -120,4 +120,8 @@ def test_the_cards_look_like_a_hyperfire_s(tmp_path: Path) -> None:
     assert facts[:1] == [(1, 3)] or (None, None) in facts
     header = burst[0]
     assert header is not None
-    assert (header.camera.make, header.camera.serial, header.camera.user_label) == ("RECONYX", "P900DEMO000001", "WATERHOLE")
+    assert (header.camera.make, header.camera.serial, header.camera.user_label) == (
+        "RECONYX",
+        "P900DEMO000001",
+        "WATERHOLE",
+    )

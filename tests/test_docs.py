@@ -76,7 +76,9 @@ def test_commands_in_the_documents_exist(page: str) -> None:
     assert found or page == "docs/database.md"
 
 
-@pytest.mark.parametrize("page", ["README.md", "systemd/README.md", "train/README.md", "docs/architecture.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "systemd/README.md", "train/README.md", "docs/architecture.md", "CHANGELOG.md"]
+)
 def test_links_between_the_documents_lead_somewhere(page: str) -> None:
     """Every relative link names a file that is there."""
     text = (ROOT / page).read_text("utf-8")

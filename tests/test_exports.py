@@ -82,7 +82,13 @@ def test_no_cell_is_a_formula(tmp_path: Path) -> None:
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
 
 
-@given(st.lists(st.lists(st.one_of(st.none(), st.text(), st.integers(), st.floats(allow_infinity=False)), min_size=2, max_size=2)))
+@given(
+    st.lists(
+        st.lists(
+            st.one_of(st.none(), st.text(), st.integers(), st.floats(allow_infinity=False)), min_size=2, max_size=2
+        )
+    )
+)
 def test_any_table_can_be_read_back(rows: list[list[str | int | float | None]]) -> None:
     """As many rows and cells as were written, whatever is in them."""
     text = csv_text(("a", "b"), rows, missing="NA")

@@ -29,6 +29,8 @@ from .recipe import Member, Recipe
 from .split import assign
 
 EVALUATION_BATCH = 64
+MOST_NAMED = 8
+"""A card names the locations of a split when there are no more than this."""
 
 
 class TrainingError(CtwatchError):
@@ -100,7 +102,9 @@ def counts(prepared: Prepared) -> dict[str, dict[str, Any]]:
         cell["at"].add(example.location)
     for splits in table.values():
         for cell in splits.values():
-            cell["locations"] = len(cell.pop("at"))
+            places = sorted(cell.pop("at"))
+            cell["locations"] = len(places)
+            cell["named"] = [place.partition("/")[2] for place in places] if len(places) <= MOST_NAMED else []
     return table
 
 

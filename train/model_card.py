@@ -106,17 +106,20 @@ def _purpose(recipe: Recipe) -> list[str]:
 
 
 def _data(recipe: Recipe, values: dict[str, Any]) -> list[str]:
-    table = ["| table | split | photographs | of these blank | locations |", "|---|---|---:|---:|---:|"]
+    table = ["| table | split | photographs | of these blank | locations | which |", "|---|---|---:|---:|---:|---|"]
     for source, splits in values["photographs"].items():
         for split in SPLITS:
             if split in splits:
                 cell = splits[split]
-                table.append(f"| {source} | {split} | {cell['photographs']} | {cell['blank']} | {cell['locations']} |")
+                named = ", ".join(cell["named"])
+                numbers = f"{cell['photographs']} | {cell['blank']} | {cell['locations']}"
+                table.append(f"| {source} | {split} | {numbers} | {named} |")
     about = [f"* **{source.name}**: {source.about}" for source in recipe.data if source.name in values["photographs"]]
     return [
-        "## What it learned from",
+        "## What it learned from, and was measured on",
         "\n".join(about),
-        "No location is in two splits. Temperature and threshold come from validation, figures from test.",
+        "No location is in two splits, and photographs of a split marked test were never trained on. "
+        "Temperature and threshold come from validation, figures from test.",
         "\n".join(table),
         f"Files that could not be used: {values['not_usable']}. Fingerprint of media and labels: "
         f"`{values['data_fingerprint']}`.",
@@ -153,6 +156,7 @@ def _set(source: str, result: dict[str, Any]) -> list[str]:
         "Intervals are Wilson's and take frames as independent, which frames of one place are not: read them as lower "
         "limits of the doubt.",
         "\n".join(lines),
+        _plainly(best["image"]),
         "Recall of the ensemble per label (mean of log probabilities):",
         "\n".join(recall),
     ]
@@ -168,6 +172,22 @@ def _set(source: str, result: dict[str, Any]) -> list[str]:
                 f"{event['blanks_removed']:.3f} of {event['blanks']} removed."
             )
     return parts
+
+
+def _plainly(image: dict[str, Any]) -> str:
+    """Say what always answering the commonest label would reach: an accuracy alone can look better than it is."""
+    if not image["n"]:
+        return ""
+    most = max(cell["n"] for cell in image["recall"].values())
+    text = f"Always answering the commonest label would be right in {most / image['n']:.3f} of these frames."
+    missed = [label for label, cell in image["recall"].items() if cell["recall"] < 0.5]
+    if image["accuracy"] <= most / image["n"]:
+        text += " **The ensemble is no better than that here.**"
+    for label in missed:
+        cell = image["recall"][label]
+        right = round(cell["recall"] * cell["n"])
+        text += f" **Of {cell['n']} frames of `{label}` it recognised {right}.**"
+    return text
 
 
 def _files(values: dict[str, Any]) -> list[str]:

@@ -1,7 +1,5 @@
 """Files that others rely on: bytes that do not vary, put in place whole or not at all."""
 
-import csv
-import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,11 +21,14 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]],
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, missing: str = "") -> str:
     """Return the text that `write_csv` writes."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([spreadsheet_safe(name) for name in header])
-    writer.writerows([_cell(value, missing) for value in row] for row in rows)
-    return text.getvalue()
+    lines = [",".join(_quoted(spreadsheet_safe(name)) for name in header)]
+    lines += [",".join(_quoted(_cell(value, missing)) for value in row) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(cell: str) -> str:
+    # Python's writer leaves a lone carriage return bare, and readers then see two rows.
+    return '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in ',"\r\n') else cell
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctwatch.export.files import NOT_AVAILABLE, Cell, write_csv
+from ctwatch.identity import derived_id
 from ctwatch.names import file_name_part
 from ctwatch.occupancy import DetectionHistory, Effort
 
@@ -30,8 +31,13 @@ def write(folder: Path, surveyed: Effort, histories: Sequence[DetectionHistory])
         ],
     )
     paths = [effort, occasions]
+    taken: set[str] = set()
     for history in histories:
-        path = folder / f"{HISTORY_PREFIX}{file_name_part(history.scientific_name)}.csv"
+        part = file_name_part(history.scientific_name)
+        if part.lower() in taken:  # one file on disks that do not tell capitals
+            part = f"{part}-{derived_id('name', history.scientific_name)[:6]}"
+        taken.add(part.lower())
+        path = folder / f"{HISTORY_PREFIX}{part}.csv"
         _write_matrix(path, names, surveyed.location_ids, history.y)
         paths.append(path)
     for stale in sorted(set(folder.glob(f"{HISTORY_PREFIX}*.csv")) - set(paths)):

@@ -13,6 +13,9 @@ from ctwatch.domain import CardSnapshot, Deployment, FileStat, FileStatus, Ignor
 from ctwatch.names import raw_bytes, storable
 from ctwatch.store.rows import insert, registered, select_for
 
+_LATEST_NS = 2**63 - 1
+"""The year 2262; file systems reach further."""
+
 
 @dataclass(frozen=True, slots=True)
 class CardFile:
@@ -89,19 +92,47 @@ def seen_elsewhere(connection: duckdb.DuckDBPyConnection, media_ids: Sequence[st
 
 
 def superseded_by(
-    connection: duckdb.DuckDBPyConnection, card_path: str, contents: Iterable[tuple[str, str]]
+    connection: duckdb.DuckDBPyConnection,
+    card_path: str,
+    contents: Iterable[tuple[str, str]],
+    paths: Iterable[str] | None = None,
 ) -> list[str]:
-    """Return earlier states of the same folder whose every photograph is still there under its name: the card grew."""
-    now = set(contents)
+    """Return earlier states of the same folder that the present one contains: the card grew, or a copy was mended.
+
+    Every usable photograph must still be there under its name, and something under the name of every broken one; with
+    `paths`, the names of all files of the card, under the name of every other file too. A folder that was emptied and
+    used for another card contains nothing of the earlier one and so is a card of its own.
+    """
+    now = {(storable(path), media_id) for path, media_id in contents}
+    names = {path for path, _ in now} | {storable(path) for path in paths or ()}
     rows = connection.execute(
-        "SELECT c.card_id, f.file_path, f.media_id FROM raw.card c LEFT JOIN raw.card_file f"
-        " ON f.card_id = c.card_id AND f.media_id IS NOT NULL WHERE c.card_path = ?",
+        """
+        SELECT c.card_id, f.file_path, f.media_id, f.status = 'failed' AND NOT EXISTS (
+            SELECT 1 FROM raw.card_file other WHERE other.media_id = f.media_id AND other.card_id <> f.card_id)
+        FROM raw.card c LEFT JOIN raw.card_file f USING (card_id) WHERE c.card_path = ?
+        """,
         [storable(card_path)],
     ).fetchall()
     earlier: dict[str, bool] = {}
-    for card_id, path, media_id in rows:
-        earlier[card_id] = earlier.get(card_id, True) and (media_id is None or (path, media_id) in now)
-    return [card_id for card_id, still_there in earlier.items() if still_there]
+    for card_id, path, media_id, broken in rows:
+        if path is None:
+            contained = True
+        elif media_id is None:
+            contained = paths is None or path in names
+        else:
+            contained = (path, media_id) in now or (bool(broken) and path in names)
+        earlier[card_id] = earlier.get(card_id, True) and contained
+    return [card_id for card_id, contained in earlier.items() if contained]
+
+
+def deployments_of(connection: duckdb.DuckDBPyConnection, card_ids: Sequence[str]) -> set[str]:
+    """Return the deployments that files of these cards count for."""
+    rows = connection.execute(
+        "SELECT DISTINCT deployment_id FROM raw.card_file WHERE list_contains(?, card_id)"
+        " AND status IN ('media', 'failed') AND deployment_id IS NOT NULL",
+        [list(card_ids)],
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def add_models(connection: duckdb.DuckDBPyConnection, models: Sequence[ModelInfo]) -> None:
@@ -194,7 +225,7 @@ def put_card(
             "file_path": [storable(item.file.path) for item in files],
             "raw_path": [raw_bytes(item.file.path) for item in files],
             "file_size": [item.file.size for item in files],
-            "modified_ns": [item.file.mtime_ns for item in files],
+            "modified_ns": [max(-_LATEST_NS, min(item.file.mtime_ns, _LATEST_NS)) for item in files],
             "status": [str(item.status) for item in files],
             "reason": [_text(item.reason) for item in files],
             "detail": [_text(item.detail) for item in files],
@@ -206,6 +237,7 @@ def put_card(
     whole: dict[str, list[Any]] = {
         "card_id": [card_id],
         "card_path": [storable(snapshot.root)],
+        "raw_path": [raw_bytes(snapshot.root)],
         "card_name": [storable(snapshot.name)],
         "inbox": [storable(snapshot.inbox)],
         "processed_at": [processed_at],
@@ -249,7 +281,8 @@ class MappedFile:
 def mapped_files(connection: duckdb.DuckDBPyConnection) -> list[MappedFile]:
     """Return every photograph of every card, for mapping them to deployments again."""
     sql = """
-        SELECT f.card_id, f.file_path, parse_filename(c.inbox), c.card_name, c.card_path = c.inbox, m.camera_serial,
+        SELECT f.card_id, f.file_path, parse_filename(c.inbox, false, 'forward_slash'), c.card_name,
+               c.card_path = c.inbox, m.camera_serial,
                CASE WHEN m.timestamp_trusted THEN m.timestamp END
         FROM raw.card_file f JOIN raw.card c USING (card_id) JOIN raw.media m USING (media_id)
         ORDER BY c.processed_at, f.file_path

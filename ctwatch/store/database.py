@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +23,11 @@ Opened = TypeVar("Opened")
 LIVE_NAME = "ctwatch.duckdb"
 PUBLISHED_NAME = "reports.duckdb"
 MIGRATIONS = ("0001_initial",)
+_VIEWS = "views "
+_LOCKED = re.compile(r"could not set lock|conflicting lock|unique file handle conflict", re.IGNORECASE)
+_NO_ROOM = re.compile(r"no space left|quota exceeded|file too large", re.IGNORECASE)
+_NO_RIGHT = re.compile(r"permission denied|read-only file system|operation not permitted", re.IGNORECASE)
+_DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException)
 _CONFIGURATION = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 
 
@@ -62,11 +67,11 @@ class Database:
         if not self.path.exists():
             self._create()
         with self._connected(read_only=True) as connection:
-            applied = _applied(self.path, connection)
-        pending = [step for step in _steps() if step[0] not in applied]
+            pending = _pending(self.path, connection)
         if pending:
             with self._connected(read_only=False) as connection:
-                _apply(connection, pending)
+                # Asked again: another process may have done it while this one waited for the file.
+                _apply(connection, _pending(self.path, connection))
                 connection.execute("CHECKPOINT")
 
     def look(self) -> None:
@@ -82,7 +87,9 @@ class Database:
             try:
                 yield connection
             except BaseException:
-                connection.execute("ROLLBACK")
+                # What went wrong must be told, not that a transaction which failed cannot be rolled back.
+                with suppress(duckdb.Error):
+                    connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
             connection.execute("CHECKPOINT")
@@ -111,7 +118,7 @@ class Database:
             self._patiently(lambda: _attach(connection, self.path))
             yield connection
         except duckdb.Error as error:
-            raise _explained(path, error) from error
+            raise _explained(self.path if "corrupt" in str(error).lower() else path, error) from error
         finally:
             connection.close()
 
@@ -140,19 +147,37 @@ class Database:
             connection.execute("CHECKPOINT")
         finally:
             connection.close()
-        replace_durably(aside, self.path)
+        try:
+            # Unlike a rename this never takes the place of a database that another process made meanwhile.
+            os.link(aside, self.path)
+        except FileExistsError:
+            pass
+        except OSError:
+            replace_durably(aside, self.path)  # a file system without hard links
+        else:
+            make_durable(self.path)
+        aside.unlink(missing_ok=True)
 
 
 def replace_durably(source: Path, target: Path) -> None:
     """Put a finished file in place by one rename that survives a power cut."""
-    for path in (source, target.parent):
-        if path == target.parent:
-            os.replace(source, target)
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    _sync(source)
+    os.replace(source, target)
+    _sync(target.parent)
+
+
+def make_durable(path: Path) -> None:
+    """See to it that a finished file and its name survive a power cut."""
+    _sync(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -168,7 +193,7 @@ def _steps() -> list[tuple[str, str]]:
     folder = files("ctwatch.store")
     steps = [(name, (folder / "migrations" / f"{name}.sql").read_text("utf-8")) for name in MIGRATIONS]
     views = (folder / "views.sql").read_text("utf-8")
-    return [*steps, (f"views {derived_id('views', views)}", views)]
+    return [*steps, (f"{_VIEWS}{derived_id('views', views)}", views)]
 
 
 def _apply(connection: duckdb.DuckDBPyConnection, steps: list[tuple[str, str]]) -> None:
@@ -182,35 +207,51 @@ def _apply(connection: duckdb.DuckDBPyConnection, steps: list[tuple[str, str]]) 
     connection.execute("COMMIT")
 
 
-def _applied(path: Path, connection: duckdb.DuckDBPyConnection) -> set[str]:
+def _pending(path: Path, connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Return what this ctwatch must still apply: new migrations, and the views unless the last ones are its own."""
+    applied = _applied(path, connection)
+    views = [name for name in applied if name.startswith(_VIEWS)][-1:]
+    known = {name for name in applied if not name.startswith(_VIEWS)} | set(views)
+    return [step for step in _steps() if step[0] not in known]
+
+
+def _applied(path: Path, connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the names of what was applied, in that order."""
     try:
-        rows = connection.execute("SELECT name, ctwatch_version FROM raw.migration").fetchall()
-    except duckdb.CatalogException as error:
+        rows = connection.execute(
+            "SELECT name, ctwatch_version FROM raw.migration ORDER BY applied_at, rowid"
+        ).fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise StoreDamaged(
             f"{path} is a DuckDB database, but not ctwatch's; move it away or set store.folder to another folder"
         ) from error
-    newer = [(name, version) for name, version in rows if name not in MIGRATIONS and not name.startswith("views ")]
+    newer = [(name, version) for name, version in rows if name not in MIGRATIONS and not name.startswith(_VIEWS)]
     if newer:
         raise StoreTooNew(
             f"{path} was written by ctwatch {newer[-1][1]} (migration {newer[-1][0]}), this is {__version__};"
             " install that version or a later one. Nothing was changed"
         )
-    return {name for name, _ in rows}
+    return [name for name, _ in rows]
 
 
 def _explained(path: Path, error: duckdb.Error) -> StoreError:
     """Turn DuckDB's error into ours, with who and what to do."""
     text = str(error)
-    if "lock" in text.lower():
+    if _LOCKED.search(text):
         holder = re.search(r"PID (\d+)", text)
         who = f"process {holder[1]}{_command(holder[1])}" if holder else "another process"
         return StoreBusy(f"{path} is held open by {who}; close it there and open {PUBLISHED_NAME} beside it instead")
-    if isinstance(error, duckdb.IOException | duckdb.SerializationException | duckdb.FatalException) and path.exists():
+    first = (text.splitlines() or [type(error).__name__])[0]
+    if _NO_ROOM.search(text):
+        return StoreError(f"{path}: no room to write ({first[:160]}); make room on its disk. Nothing was lost")
+    if _NO_RIGHT.search(text):
+        return StoreError(f"{path}: may not be opened ({first[:160]}); correct its owner or mode, or store.folder")
+    if (isinstance(error, _DAMAGE) or "corrupt" in text.lower()) and path.exists():
         return StoreDamaged(
-            f"{path} cannot be read as a database ({text.splitlines()[0][:160]}); move it away and copy {PUBLISHED_NAME},"
+            f"{path} cannot be read as a database ({first[:160]}); move it away and copy {PUBLISHED_NAME},"
             " the last good copy, in its place. Nothing was overwritten"
         )
-    return StoreError(f"{path}: {text.splitlines()[0][:300]}")
+    return StoreError(f"{path}: {first[:300]}")
 
 
 def _command(pid: str) -> str:

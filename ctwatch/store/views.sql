@@ -20,7 +20,7 @@ COMMENT ON VIEW cards IS 'Cards that are completely in; files_seen = media + dup
 
 CREATE OR REPLACE VIEW media AS
 SELECT m.media_id, f.deployment_id, d.location_id, m.timestamp, m.capture_method, c.card_name, f.file_path,
-       parse_filename(f.file_path) AS file_name, m.file_mediatype, e.event_id, m.timestamp_source, m.timestamp_trusted,
+       parse_filename(f.file_path, false, 'forward_slash') AS file_name, m.file_mediatype, e.event_id, m.timestamp_source, m.timestamp_trusted,
        m.timestamp_issue, m.trigger, m.sequence_number, m.sequence_total, m.event_number, m.camera_make, m.camera_model,
        m.camera_serial, m.user_label, m.temperature_c, m.width, m.height, m.file_size, m.failure,
        CASE WHEN c.card_path IS NOT NULL THEN c.card_path || '/' || f.file_path END AS source_path

@@ -36,7 +36,7 @@ CREATE TABLE raw.prediction (
 COMMENT ON TABLE raw.prediction IS 'What one model said about one photograph, in the order of its labels; append-only.';
 
 CREATE TABLE raw.card (
-    card_id VARCHAR, card_path VARCHAR, card_name VARCHAR, inbox VARCHAR,
+    card_id VARCHAR, card_path VARCHAR, raw_path BLOB, card_name VARCHAR, inbox VARCHAR,
     files_seen BIGINT, media BIGINT, duplicates BIGINT, ignored BIGINT, failed BIGINT, videos BIGINT,
     time_lapse BIGINT, without_time BIGINT, bytes BIGINT, processed_at TIMESTAMP
 );

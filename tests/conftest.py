@@ -1,0 +1,183 @@
+"""Shared by all tests: real cards of small JPEGs, tiny networks, a configuration, and a dump of what the store holds."""
+
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import piexif
+import pytest
+from PIL import Image
+
+from ctwatch import config as configuration
+from ctwatch.card import snapshot
+from ctwatch.config import Config
+from ctwatch.pipeline import CardOutcome, Pipeline
+from ctwatch.store.database import Database
+
+sys.path.insert(0, str(Path(__file__).parent))  # the tests' own helpers, from wherever they are run
+
+START = datetime(2026, 5, 1, 10)
+LABELS = ("Panthera pardus", "Cephalophus natalensis", "Crocuta crocuta", "Homo sapiens")
+DERIVED_TABLES = ("event", "event_media", "observation", "effort")
+RAW_TABLES = ("location", "deployment", "model", "media", "prediction", "card", "card_file", *DERIVED_TABLES)
+_MOMENTS = {"card": "processed_at"}
+"""Columns that say when something was done, and so differ between runs."""
+
+
+def photograph(
+    seed: int,
+    moment: datetime | str | None = None,
+    *,
+    size: tuple[int, int] = (48, 64),
+    orientation: int | None = None,
+    mode: str = "RGB",
+    serial: str | None = None,
+    quality: int = 85,
+) -> bytes:
+    """Return the bytes of a JPEG with EXIF; the same seed and time give the same bytes."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize((size[1], size[0]), Image.Resampling.BICUBIC).convert(mode)
+    first: dict[int, Any] = {piexif.ImageIFD.Make: b"ctwatch", piexif.ImageIFD.Model: b"test"}
+    inner: dict[int, Any] = {}
+    if orientation is not None:
+        first[piexif.ImageIFD.Orientation] = orientation
+    if moment is not None:
+        text = moment if isinstance(moment, str) else f"{moment:%Y:%m:%d %H:%M:%S}"
+        inner[piexif.ExifIFD.DateTimeOriginal] = text.encode()
+    if serial is not None:
+        inner[piexif.ExifIFD.BodySerialNumber] = serial.encode()
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=quality, exif=piexif.dump({"0th": first, "Exif": inner}))
+    return buffer.getvalue()
+
+
+def moment_of(number: int) -> datetime:
+    """Bursts of three frames a second apart, ten minutes between bursts."""
+    return START + timedelta(minutes=10 * (number // 3), seconds=number % 3)
+
+
+@pytest.fixture
+def make_card(tmp_path: Path) -> Callable[..., Path]:
+    """Write a card folder below the inbox: `files` photographs in three-shot bursts, numbered from `first`."""
+
+    def make(name: str = "L01_CAM1", files: int = 3, first: int = 0, folder: str = "") -> Path:
+        card = tmp_path / "inbox" / name
+        place = card / folder
+        place.mkdir(parents=True, exist_ok=True)
+        for number in range(first, first + files):
+            (place / f"IMG_{number:04d}.JPG").write_bytes(photograph(number, moment_of(number)))
+        return card
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with `empty` and `species`: three small random networks each, the same in every run."""
+    import torch
+
+    from ctwatch.domain import BLANK, Canvas, ModelInfo, Preprocessing, Task
+    from ctwatch.nets.architectures import build
+    from ctwatch.nets.model_file import save
+
+    root = tmp_path_factory.mktemp("models")
+    preprocessing = Preprocessing(Canvas(32, 32), (32, 32), (0.45, 0.45, 0.45), (0.25, 0.25, 0.25))
+    for task, labels in ((Task.EMPTY, (BLANK, "animal")), (Task.SPECIES, LABELS)):
+        for member in range(3):
+            torch.manual_seed(100 * len(labels) + member)
+            net = build("thin_resnet10", len(labels)).eval()
+            info = ModelInfo("", f"{task}{member}", task, "thin_resnet10", labels, preprocessing, 1.0)
+            save(root / str(task) / f"member{member}.safetensors", net, info)
+    return root
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[..., Config]:
+    """Write config.toml and load it; without `models` nothing is classified."""
+
+    def make(models: Path | None = None, text: str = "", blank_threshold: float = 0.497) -> Config:
+        (tmp_path / "inbox").mkdir(exist_ok=True)
+        empty, species = (f"{models}/empty", f"{models}/species") if models else ("", "")
+        (tmp_path / "config.toml").write_text(
+            f"[models]\nempty = '{empty}'\nspecies = '{species}'\ndevice = 'cpu'\nthreads = 1\n"
+            f"[decisions]\nblank_threshold = {blank_threshold}\n{text}",
+            "utf-8",
+        )
+        return configuration.load(tmp_path / "config.toml")
+
+    return make
+
+
+class Store:
+    """A database with a pipeline in front of it, and every question the tests have."""
+
+    def __init__(self, config: Config, **options: Any) -> None:
+        from ctwatch import panel
+
+        self.config = config
+        self.database = Database(config.store_folder, busy_timeout_s=30)
+        self.database.prepare()
+        self.pipeline = Pipeline(config, self.database, panel.load(config), **options)
+
+    def process(self, card: Path) -> CardOutcome:
+        """Process a card and see that every file of it is accounted for, once."""
+        outcome = self.pipeline.process(snapshot(card, card.parent))
+        self.check_sums()
+        return outcome
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with self.database.reading() as connection:
+            return connection.execute(sql).fetchall()
+
+    def files(self) -> dict[str, tuple[str, str | None]]:
+        """Return status and reason of every file, by path."""
+        return {path: (status, reason) for path, status, reason in self.rows("SELECT file_path, status, reason FROM raw.card_file")}
+
+    def check_sums(self) -> None:
+        """files_seen = media + duplicates + ignored + failed, and each is what the files' rows say."""
+        by_card = self.rows(
+            "SELECT files_seen, media, duplicates, ignored, failed, count(f.file_path),"
+            " count(*) FILTER (f.status = 'media'), count(*) FILTER (f.status = 'duplicate'),"
+            " count(*) FILTER (f.status = 'ignored'), count(*) FILTER (f.status = 'failed'),"
+            " count(*) FILTER (f.status <> 'media' AND f.reason IS NULL)"
+            " FROM raw.card c LEFT JOIN raw.card_file f USING (card_id) GROUP BY c.card_id, files_seen, media, duplicates, ignored, failed"
+        )
+        for seen, media, duplicates, ignored, failed, *counted, unexplained in by_card:
+            assert seen == media + duplicates + ignored + failed
+            assert counted == [seen, media, duplicates, ignored, failed]
+            assert unexplained == 0
+        twice = "SELECT media_id FROM raw.card_file WHERE status IN ('media', 'failed') AND media_id IS NOT NULL"
+        assert self.rows(f"{twice} GROUP BY 1 HAVING count(*) > 1") == []
+        assert self.rows("SELECT media_id FROM media GROUP BY 1 HAVING count(*) > 1") == []
+
+    def dump(self, *tables: str) -> dict[str, list[str]]:
+        return dump(self.database, *tables)
+
+
+def dump(database: Database, *tables: str) -> dict[str, list[str]]:
+    """Return every row of the raw tables as sorted text, without the columns that say when it was done."""
+    result = {}
+    with database.reading() as connection:
+        for table in tables or RAW_TABLES:
+            without = f" EXCLUDE ({_MOMENTS[table]})" if table in _MOMENTS else ""
+            rows = connection.execute(f"SELECT *{without} FROM raw.{table}").fetchall()
+            result[table] = sorted(repr(tuple(map(_rounded, row))) for row in rows)
+    return result
+
+
+def _rounded(value: Any) -> Any:
+    """Round probabilities: how many frames went through a network together shows in the last bit."""
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return round(value, 5) if isinstance(value, float) else value
+
+
+@pytest.fixture
+def store(config: Callable[..., Config]) -> Store:
+    """A store without models."""
+    return Store(config())
