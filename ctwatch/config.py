@@ -129,7 +129,7 @@ class Models:
     batch_size: int = _option(
         16, "Frames a network sees at once; halved by itself when memory runs out.", minimum=1, maximum=4096
     )
-    threads: int = _option(0, "Threads of the networks on the processor; 0: torch's choice.", minimum=0, maximum=1024)
+    threads: int = _option(0, "Threads of the networks on the processor; 0: one per core.", minimum=0, maximum=1024)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

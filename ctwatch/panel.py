@@ -1,6 +1,7 @@
 """The ensembles that a configuration names, loaded and ready to look."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -55,7 +56,7 @@ def folder(config: Config, task: Task) -> Path | None:
 def load(config: Config) -> Panel:
     """Load the ensembles; raises ModelError with every file that does not fit, of both tasks."""
     device = devices.choose(config.models.device)
-    devices.set_threads(config.models.threads)
+    threads = config.models.threads or len(os.sched_getaffinity(0))
     loaded: dict[Task, Ensemble | None] = {}
     problems = []
     for task in Task:
@@ -63,13 +64,17 @@ def load(config: Config) -> Panel:
         try:
             loaded[task] = None
             if place is not None and not is_bare(place):
-                loaded[task] = Ensemble.load(place, task, device=device, batch_size=config.models.batch_size)
+                loaded[task] = Ensemble.load(
+                    place, task, device=device, batch_size=config.models.batch_size, side_by_side=threads
+                )
             elif place is not None:
                 logger.warning("%s: no %s models yet; frames stay unclassified until there are", place, task)
         except ModelError as error:
             problems.append(str(error))
     if problems:
         raise ModelError("\n".join(problems))
+    members = [len(ensemble.members) for ensemble in loaded.values() if ensemble]
+    devices.set_threads(max(1, threads // min(members, default=1)))
     return Panel(loaded[Task.EMPTY], loaded[Task.SPECIES])
 
 

@@ -39,6 +39,5 @@ def choose(name: str) -> torch.device:
 
 
 def set_threads(threads: int) -> None:
-    """Let networks on the processor use so many threads; 0 leaves PyTorch's choice."""
-    if threads > 0:
-        torch.set_num_threads(threads)
+    """Let each network on the processor use so many threads, 1 or more."""
+    torch.set_num_threads(threads)
