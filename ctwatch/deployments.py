@@ -33,6 +33,8 @@ _LONGEST = timedelta(days=3653)
 _NAMELESS = "unnamed"
 
 
+_POOLED = "folders below are not told apart ({}); drop them one by one, or name them in a deployments table"
+
 UNASSIGNED = " unassigned"
 """Ends the name of the deployment that holds photographs which no row of the table, or several, can claim."""
 
@@ -105,9 +107,12 @@ def assign(
             camera = groups.get("camera")
             if flag is None and taken is not None and not _folder_date_fits(groups.get("date"), taken):
                 flag = f"the folder says {groups['date']}, photographs say {taken:%Y-%m-%d}; check the camera's clock"
+            if flag is None and len(named) > len(levels):
+                flag = _POOLED.format("/".join(named))
             return _from_name(deployment_id, location_id, DeploymentSource.PATTERN, flag, camera)
     if named:
         reason = flag or "folder name does not match the pattern; taken whole as the location"
+        reason += f"; {_POOLED.format('/'.join(named))}" if len(named) > 1 else ""
         return _from_name(named[0], named[0], DeploymentSource.FOLDER, reason)
     place = next(iter(_telling([inbox_name])), storable(inbox_name).strip() or _NAMELESS)
     reason = "no folder names a location; named after the inbox"

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ctwatch import check, panel
 from ctwatch.card import snapshot
 from ctwatch.config import Config
+from ctwatch.errors import CardChanged, CtwatchError, InboxMissing
 from ctwatch.names import storable
 from ctwatch.pipeline import CardOutcome, Pipeline
 from ctwatch.pipeline import Progress as Listener
@@ -19,17 +20,28 @@ from ctwatch.store.publish import publish
 
 
 def process_cards(config: Config, cards: Sequence[Path], console: Console) -> list[CardOutcome]:
-    """Process card folders where they lie, then publish and export; raises what stops the whole."""
+    """Process card folders where they lie, then publish and export.
+
+    A card that changes under the reading is passed over, and the error raised when the others are done.
+    """
     database, pipeline = _ready(config)
     outcomes = []
-    with _bar(console) as bar:
-        try:
+    unfinished: list[CtwatchError] = []
+    try:
+        with _bar(console) as bar:
             for card in cards:
                 root = card.absolute()
-                with bar(storable(root.name)) as listener:
-                    outcomes.append(pipeline.process(snapshot(root, root.parent), listener))
-        finally:
-            _put_out(config, database)
+                try:
+                    with bar(storable(root.name)) as listener:
+                        outcomes.append(pipeline.process(snapshot(root, root.parent), listener))
+                except (CardChanged, InboxMissing) as error:
+                    unfinished.append(error)  # the other cards have done nothing wrong
+    except KeyboardInterrupt:
+        _put_out(config, database)
+        raise
+    _put_out(config, database)
+    if unfinished:
+        raise type(unfinished[0])("\n".join(str(error) for error in unfinished))
     return outcomes
 
 

@@ -115,7 +115,13 @@ class Pipeline:
         with self._database.reading() as connection:
             if cards.card_is_in(connection, card_id):
                 counts = cards.card_counts(connection, card_id)
-                return CardOutcome(card_id, snapshot.name, counts, True, time.monotonic() - started)
+                touched = sorted(cards.deployments_of(connection, [card_id]))
+            else:
+                counts = None
+        if counts is not None:
+            # A run that was cut off behind the commit may have left photographs for a second look.
+            made_up_for = self.catch_up(only=touched)
+            return CardOutcome(card_id, snapshot.name, counts, True, time.monotonic() - started, made_up_for)
         mapping = load_mapping(self._config)
         results = self._read(snapshot, mapping, progress)
         self._at("predicted")
@@ -137,8 +143,8 @@ class Pipeline:
             with self._database.reading() as connection:
                 lacking = [
                     item
-                    for item in missing(connection, _ids(self._models.empty), _ids(self._models.species))
-                    if item.media_id not in unobtainable and (only is None or item.deployment_id in only)
+                    for item in missing(connection, _ids(self._models.empty), _ids(self._models.species), only)
+                    if item.media_id not in unobtainable
                 ]
             if not lacking:
                 break
@@ -244,7 +250,8 @@ class Pipeline:
         photographs = [read.media for read, _, _ in results if read.media is not None]
         with self._database.writing() as connection:
             contents = [(item.file_path, item.media_id) for item in photographs]
-            replacing = cards.superseded_by(connection, snapshot.root, contents)
+            replacing = cards.superseded_by(connection, snapshot.root, contents, [file.path for file in snapshot.files])
+            left = cards.deployments_of(connection, replacing)
             elsewhere = cards.seen_elsewhere(connection, [item.media_id for item in photographs], replacing)
             files, new = _statuses(snapshot, results, elsewhere)
             counts = cards.count(files, new)
@@ -262,9 +269,10 @@ class Pipeline:
                 replacing=replacing,
                 processed_at=self._now().replace(tzinfo=None),
             )
-            touched = sorted(pair[0].deployment_id for pair in pairs)
+            touched = sorted({pair[0].deployment_id for pair in pairs} | left)
             for deployment_id in touched:
                 derive(connection, deployment_id, self._config, self._models)
+            derived.drop_orphans(connection)
             derive_effort(connection)
         return counts, touched
 

@@ -136,7 +136,10 @@ class Store:
 
     def files(self) -> dict[str, tuple[str, str | None]]:
         """Return status and reason of every file, by path."""
-        return {path: (status, reason) for path, status, reason in self.rows("SELECT file_path, status, reason FROM raw.card_file")}
+        return {
+            path: (status, reason)
+            for path, status, reason in self.rows("SELECT file_path, status, reason FROM raw.card_file")
+        }
 
     def check_sums(self) -> None:
         """files_seen = media + duplicates + ignored + failed, and each is what the files' rows say."""
@@ -145,7 +148,8 @@ class Store:
             " count(*) FILTER (f.status = 'media'), count(*) FILTER (f.status = 'duplicate'),"
             " count(*) FILTER (f.status = 'ignored'), count(*) FILTER (f.status = 'failed'),"
             " count(*) FILTER (f.status <> 'media' AND f.reason IS NULL)"
-            " FROM raw.card c LEFT JOIN raw.card_file f USING (card_id) GROUP BY c.card_id, files_seen, media, duplicates, ignored, failed"
+            " FROM raw.card c LEFT JOIN raw.card_file f USING (card_id) "
+            " GROUP BY c.card_id, files_seen, media, duplicates, ignored, failed"
         )
         for seen, media, duplicates, ignored, failed, *counted, unexplained in by_card:
             assert seen == media + duplicates + ignored + failed

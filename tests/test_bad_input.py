@@ -193,7 +193,7 @@ NAMES = (
 def test_hostile_names_are_kept_and_come_out_as_cells(config: Configure, make_card: Make) -> None:
     """Spaces, quotes, line ends, formulas, escapes, bytes that are not UTF-8; in file and in folder names."""
     settings = config()
-    card = make_card("=L01, \"x\"\n_CAM'1", 1)
+    card = make_card('=L01, "x"\n_CAM\'1', 1)
     for number, name in enumerate(NAMES, 10):
         (card / name).write_bytes(photograph(number, moment_of(number)))
     raw = [b"\xff\xfe.JPG", b"caf\xe9.JPG", b"\\xff\\xfe.JPG"]
@@ -246,7 +246,12 @@ def test_a_bad_deployments_table_lists_every_problem_and_writes_nothing(
     )
     result = ctwatch(settings, "process", str(make_card()))
     assert result.exit_code == 2
-    for words in ("line 2: deploymentEnd is not after", "line 2: latitude '95'", "line 3: deploymentID 'D1'", "line 5: deploymentID is empty"):
+    for words in (
+        "line 2: deploymentEnd is not after",
+        "line 2: latitude '95'",
+        "line 3: deploymentID 'D1'",
+        "line 5: deploymentID is empty",
+    ):
         assert words in result.stderr, result.stderr
     assert not settings.store_folder.exists()
 

@@ -119,7 +119,10 @@ def test_a_question_cannot_change_or_reach_out(place: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[watch]\nsettle = 3\n[evnts]\n", ["line 2: watch.settle: no such option; did you mean settle_s", "line 3: no section [evnts]"]),
+        (
+            "[watch]\nsettle = 3\n[evnts]\n",
+            ["line 2: watch.settle: no such option; did you mean settle_s", "line 3: no section [evnts]"],
+        ),
         ("[events]\nevent_gap_s = -1\nmode = 'x'\n", ["line 2", "line 3", "must be one of gap, trigger"]),
         ("not toml", ["config.toml"]),
         ("[deployments]\nfolder_pattern = '('\n", ["not a regular expression"]),

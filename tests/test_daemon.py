@@ -147,9 +147,9 @@ def test_an_inbox_that_disappears_is_waited_for(station: Station) -> None:
     write_card(station.inbox / "L01", 1)
     station.until_cards({"L01"})
     station.inbox.rename(station.root / "away")
+    station.daemon._alarm.ring()  # the sweep, an hour away, brought forward
     until(lambda: station.status().get("missing_inboxes") != [], "the missing inbox being told")
     station.inbox.mkdir()
-    station.daemon._alarm.ring()  # the sweep, an hour away, brought forward
     write_card(station.inbox / "L02", 10)
     station.daemon._alarm.ring()
     station.until_cards({"L01", "L02"})

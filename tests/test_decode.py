@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import zlib
+from contextlib import suppress
 from io import BytesIO
 
 import numpy as np
@@ -186,10 +187,8 @@ def test_damaged_photographs_decode_or_fail_in_bounded_time_and_memory() -> None
         if rng.random() < 0.1:
             del data[rng.randrange(len(data)) :]
         started = time.monotonic()
-        try:
+        with suppress(UnusableImage):
             decode(bytes(data), CANVAS)
-        except UnusableImage:
-            pass
         slowest = max(slowest, time.monotonic() - started)
     assert slowest < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20

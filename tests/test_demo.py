@@ -10,8 +10,8 @@ from PIL import Image
 from ctwatch import config as configuration
 from ctwatch import exif
 from ctwatch.cli import main
-from ctwatch.demo.station import CARDS, write_card
 from ctwatch.demo.show import AGAIN
+from ctwatch.demo.station import CARDS, write_card
 from ctwatch.store.publish import open_published
 
 

@@ -290,10 +290,8 @@ def test_accents_of_macos_are_the_same_accents() -> None:
         (["L01_20240105-20240301"], "L01_20240105-20240301", "L01", None),
         (["L01_123456789"], "L01_123456789", "L01", "123456789"),
         (["L01", "CAM2"], "L01_CAM2", "L01", "CAM2"),
-        (["L01", "CAM2", "more"], "L01_CAM2", "L01", "CAM2"),
         (["L01", "CAM2_2024-01-05"], "L01_CAM2_2024-01-05", "L01", "CAM2"),
         (["L01", "DCIM", "101RECNX"], "L01", "L01", None),
-        (["L01_CAM2", "extra", "100RECNX"], "L01_CAM2", "L01", "CAM2"),
         (["ALGAR01", "2024_01_03-2024_07_03"], "ALGAR01_2024_01_03-2024_07_03", "ALGAR01", None),
         (["bh1_17-Jul-2023_21-Feb-2024"], "bh1_17-Jul-2023_21-Feb-2024", "bh1", None),
         (["SDZG 1"], "SDZG 1", "SDZG 1", None),
@@ -310,6 +308,22 @@ def test_default_pattern(folders: list[str], deployment_id: str, location_id: st
         camera,
     )
     assert (deployment.source, deployment.flag) == (DeploymentSource.PATTERN, None)
+
+
+@pytest.mark.parametrize(
+    ("folders", "deployment_id"),
+    [
+        (["L01", "CAM2", "more"], "L01_CAM2"),
+        (["L01_CAM2", "extra", "100RECNX"], "L01_CAM2"),
+        (["season_2024", "L01", "L02"], "season_2024"),
+    ],
+)
+def test_folders_that_are_not_understood_are_pooled_and_flagged(folders: list[str], deployment_id: str) -> None:
+    """Several stations in one dropped folder would be one location: that is said, not done in silence."""
+    deployment, _ = placed(*folders)
+    assert deployment.deployment_id == deployment_id
+    assert deployment.flag is not None
+    assert "not told apart" in deployment.flag
 
 
 @pytest.mark.parametrize(

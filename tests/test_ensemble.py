@@ -154,5 +154,3 @@ def test_ranking_is_the_five_best_in_order(p: NDArray[np.float64]) -> None:
     values = np.take_along_axis(p, best, axis=-1)
     assert np.array_equal(values, -np.sort(-p, axis=-1)[:, :TOP])
     assert all(len(set(row)) == TOP for row in best.tolist())
-
-

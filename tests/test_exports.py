@@ -31,7 +31,10 @@ ROWS = [
         0.5, "L, \"the\" 2\nnd", True, "low_confidence;members_disagree", ["-rf", "b"], [0.5, 0.25],
     ),
     ("o3", "L01-2026", "e3", None, None, "unclassified", None, None, None, "L01", True, "unreadable_frame", [], []),
-    ("o4", "L01-2026", "e4", datetime(2026, 5, 3), datetime(2026, 5, 3), "blank", None, "ctwatch ensemble", 1.0, "L01", False, None, ["blank"], [1.0]),
+    (
+        "o4", "L01-2026", "e4", datetime(2026, 5, 3), datetime(2026, 5, 3), "blank", None, "ctwatch ensemble", 1.0, "L01", False, None,
+        ["blank"], [1.0],
+    ),
 ]  # fmt: skip
 
 

@@ -75,9 +75,7 @@ def test_processing_and_deriving_again_changes_no_row(
     assert store.dump() == before
 
 
-def test_the_order_of_drops_does_not_matter(
-    config: Callable[..., Config], make_card: Make, tiny_models: Path
-) -> None:
+def test_the_order_of_drops_does_not_matter(config: Callable[..., Config], make_card: Make, tiny_models: Path) -> None:
     """Overlapping cards of one deployment give the same media, events and observations in any order."""
     parts = [make_card("L01_CAM1", 6), make_card("L01_CAM1b", 6, first=3), make_card("L01_CAM1c", 5, first=7)]
     results = []
@@ -194,10 +192,14 @@ def test_a_grown_card_whose_deployment_changed_leaves_nothing_behind(
     """The table was corrected between two drops: no event, observation or effort of the old deployment remains."""
     table = tmp_path / "deployments.csv"
     store = Store(config(text="[deployments]\ntable = 'deployments.csv'\n"))
-    table.write_text("deploymentID,locationID,deploymentStart,deploymentEnd,folder\nOLD,L01,2026-05-01,2026-05-03,L01_CAM1\n")
+    table.write_text(
+        "deploymentID,locationID,deploymentStart,deploymentEnd,folder\nOLD,L01,2026-05-01,2026-05-03,L01_CAM1\n"
+    )
     card = make_card(files=3)
     store.process(card)
-    table.write_text("deploymentID,locationID,deploymentStart,deploymentEnd,folder\nNEW,L09,2026-05-01,2026-05-03,L01_CAM1\n")
+    table.write_text(
+        "deploymentID,locationID,deploymentStart,deploymentEnd,folder\nNEW,L09,2026-05-01,2026-05-03,L01_CAM1\n"
+    )
     make_card(files=3, first=3)
     store.process(card)
     assert store.rows("SELECT deployment_id, media_count FROM events") == [("NEW", 3), ("NEW", 3)]
@@ -226,6 +228,7 @@ class Killed(BaseException):
     """Stands for a power cut between two steps."""
 
 
+# `committed` fails until pipeline.process looks again at a card that is in already.
 @pytest.mark.parametrize("point", ["saved", "predicted", "committed"])
 def test_stopped_between_any_two_steps_the_next_run_ends_the_same(
     config: Callable[..., Config], make_card: Make, tiny_models: Path, point: str

@@ -19,7 +19,7 @@ from conftest import Store
 from ctwatch.cli import main
 from ctwatch.config import Config
 from ctwatch.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
-from ctwatch.store.database import LIVE_NAME, PUBLISHED_NAME, Database
+from ctwatch.store.database import LIVE_NAME, LOCK_NAME, PUBLISHED_NAME, Database
 from ctwatch.store.publish import open_published, publish
 from ctwatch.store.rows import insert
 
@@ -75,7 +75,7 @@ def test_preparing_again_changes_no_byte(tmp_path: Path) -> None:
     before = database.path.read_bytes()
     database.prepare()
     assert database.path.read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == [LIVE_NAME]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LOCK_NAME, LIVE_NAME]
 
 
 def test_views_are_replaced_when_an_older_ctwatch_left_its_own(tmp_path: Path) -> None:
@@ -121,7 +121,10 @@ def test_a_database_that_is_held_open_is_waited_for_then_named(config: Configure
         assert result.exit_code == 5
         assert f"process {pid}" in result.stderr
         assert PUBLISHED_NAME in result.stderr
-        with pytest.raises(StoreBusy, match=f"process {pid}"), Database(settings.store_folder, busy_timeout_s=0).reading():
+        with (
+            pytest.raises(StoreBusy, match=f"process {pid}"),
+            Database(settings.store_folder, busy_timeout_s=0).reading(),
+        ):
             pass
     assert ctwatch(settings, "process", str(card)).exit_code == 0
 
@@ -171,7 +174,9 @@ def test_a_damaged_block_is_damage_and_no_lock(tmp_path: Path) -> None:
     database.prepare()
     with database.writing() as connection:
         connection.execute("SET force_compression = 'uncompressed'")
-        connection.execute("INSERT INTO raw.location (location_id) SELECT 'marker-of-a-block' || i FROM range(30000) t(i)")
+        connection.execute(
+            "INSERT INTO raw.location (location_id) SELECT 'marker-of-a-block' || i FROM range(30000) t(i)"
+        )
     publish(database)
     good = (tmp_path / PUBLISHED_NAME).read_bytes()
     damaged = corrupted(database.path, "block")
@@ -221,7 +226,7 @@ def test_no_room_is_told_as_no_room_and_loses_nothing(tmp_path: Path) -> None:
         "from ctwatch.errors import StoreError\n"
         "try:\n"
         "    with Database(Path(sys.argv[1])).writing() as c:\n"
-        "        c.execute(\"INSERT INTO raw.location (location_id) SELECT md5(i::VARCHAR) FROM range(300000) t(i)\")\n"
+        '        c.execute("INSERT INTO raw.location (location_id) SELECT md5(i::VARCHAR) FROM range(300000) t(i)")\n'
         "except StoreError as error: print(type(error).__name__, error)"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=60)
@@ -250,14 +255,18 @@ def test_a_failed_transaction_leaves_nothing_and_is_told_as_it_was(tmp_path: Pat
 def test_rare_values_in_long_columns_keep_their_type(tmp_path: Path) -> None:
     """One odd name, time or number among many thousand empty cells arrives as it was, to the microsecond."""
     connection = duckdb.connect()
-    connection.execute("CREATE TABLE t (number INT, raw BLOB, moment TIMESTAMP, share DOUBLE, big BIGINT, text VARCHAR)")
+    connection.execute(
+        "CREATE TABLE t (number INT, raw BLOB, moment TIMESTAMP, share DOUBLE, big BIGINT, text VARCHAR)"
+    )
     values = (b"\xff\x00\\x41", datetime(2020, 1, 2, 3, 4, 5, 678901), 0.1, 2**62, "line\nquote'\"")
     rows, place = 9973, 7919
     columns = [[value if row == place else None for row in range(rows)] for value in values]
     names = ("raw", "moment", "share", "big", "text")
     insert(connection, "t", {"number": list(range(rows)), **dict(zip(names, columns, strict=True))})
     assert connection.execute("SELECT * EXCLUDE (number) FROM t WHERE number = ?", [place]).fetchall() == [values]
-    assert connection.execute("SELECT count(raw), count(moment), count(big), count(*) FROM t").fetchall() == [(1, 1, 1, rows)]
+    assert connection.execute("SELECT count(raw), count(moment), count(big), count(*) FROM t").fetchall() == [
+        (1, 1, 1, rows)
+    ]
     connection.close()
 
 

@@ -1,5 +1,6 @@
 """The database file: opened for one piece of work at a time, migrated, checkpointed, never left with a log behind."""
 
+import fcntl
 import logging
 import os
 import re
@@ -22,6 +23,7 @@ Opened = TypeVar("Opened")
 
 LIVE_NAME = "ctwatch.duckdb"
 PUBLISHED_NAME = "reports.duckdb"
+LOCK_NAME = ".store.lock"
 MIGRATIONS = ("0001_initial",)
 _VIEWS = "views "
 _LOCKED = re.compile(r"could not set lock|conflicting lock|unique file handle conflict", re.IGNORECASE)
@@ -139,24 +141,27 @@ class Database:
 
     def _create(self) -> None:
         """Build a new database aside and put it in place by one rename: making the file itself is not atomic."""
-        aside = self.path.with_name(f".{LIVE_NAME}.{os.getpid()}.new")
-        aside.unlink(missing_ok=True)
-        connection = open_file(aside, read_only=False)
-        try:
-            _apply(connection, _steps())
-            connection.execute("CHECKPOINT")
-        finally:
-            connection.close()
-        try:
-            # Unlike a rename this never takes the place of a database that another process made meanwhile.
-            os.link(aside, self.path)
-        except FileExistsError:
-            pass
-        except OSError:
-            replace_durably(aside, self.path)  # a file system without hard links
-        else:
-            make_durable(self.path)
-        aside.unlink(missing_ok=True)
+        aside = self.path.with_name(f".{LIVE_NAME}.new")
+        with one_at_a_time(self.path.parent):
+            if self.path.exists():
+                return  # another process made it meanwhile, and may have written into it
+            for stale in (aside, Path(f"{aside}.wal")):
+                stale.unlink(missing_ok=True)
+            connection = open_file(aside, read_only=False)
+            try:
+                _apply(connection, _steps())
+                connection.execute("CHECKPOINT")
+            finally:
+                connection.close()
+            replace_durably(aside, self.path)
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Keep other processes waiting that are about to put a file in place in the same store."""
+    with open(folder / LOCK_NAME, "a+b") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def replace_durably(source: Path, target: Path) -> None:
@@ -164,12 +169,6 @@ def replace_durably(source: Path, target: Path) -> None:
     _sync(source)
     os.replace(source, target)
     _sync(target.parent)
-
-
-def make_durable(path: Path) -> None:
-    """See to it that a finished file and its name survive a power cut."""
-    _sync(path)
-    _sync(path.parent)
 
 
 def _sync(path: Path) -> None:

@@ -79,8 +79,11 @@ def replace(
 
 
 def drop_orphans(connection: duckdb.DuckDBPyConnection) -> None:
-    """Remove deployments, locations and derived rows that no file belongs to any more."""
-    in_use = "(SELECT DISTINCT deployment_id FROM raw.card_file WHERE deployment_id IS NOT NULL)"
+    """Remove deployments, locations and derived rows that no file counts for any more; duplicates count for none."""
+    in_use = (
+        "(SELECT DISTINCT deployment_id FROM raw.card_file"
+        " WHERE deployment_id IS NOT NULL AND status IN ('media', 'failed'))"
+    )
     for table in ("event", "event_media", "observation", "deployment"):
         connection.execute(f"DELETE FROM raw.{table} WHERE deployment_id NOT IN {in_use}")
     connection.execute("DELETE FROM raw.location WHERE location_id NOT IN (SELECT location_id FROM raw.deployment)")

@@ -17,6 +17,7 @@ duckdb -readonly data/reports.duckdb
 
 ```python
 import duckdb
+
 detections = duckdb.connect("data/reports.duckdb", read_only=True).sql("from detections").df()
 ```
 

@@ -30,22 +30,31 @@ class Whereabouts:
 
 
 def missing(
-    connection: duckdb.DuckDBPyConnection, empty_ids: Sequence[str], species_ids: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    empty_ids: Sequence[str],
+    species_ids: Sequence[str],
+    only: Sequence[str] | None = None,
 ) -> list[Missing]:
     """Return readable photographs that models should have seen and have not, in the order of deployment and time.
 
     Every photograph is for the empty filter; the whole of an event of which any frame is not blank is for the species
-    models, and so is a time-lapse frame that is not blank. Without an empty filter every photograph is for the species models.
+    models, and so is a time-lapse frame that is not blank. Without an empty filter every photograph is for the species
+    models. `only` restricts it to some deployments, and the work to these.
     """
     sql = """
-        WITH seen AS (
+        WITH here AS (
+            SELECT media_id, deployment_id FROM raw.card_file
+            WHERE status = 'media' AND ($5 IS NULL OR list_contains($5, deployment_id))
+        ),
+        seen AS (
             SELECT media_id, count(*) FILTER (list_contains($1, model_id)) AS by_empty,
                    count(*) FILTER (list_contains($2, model_id)) AS by_species
-            FROM raw.prediction GROUP BY media_id
+            FROM raw.prediction SEMI JOIN here USING (media_id) GROUP BY media_id
         ),
         frame AS (
             SELECT media_id, event_id, observation_type NOT IN ('blank', 'unclassified') AS lively
-            FROM raw.observation WHERE observation_level = 'media'
+            FROM raw.observation
+            WHERE observation_level = 'media' AND ($5 IS NULL OR list_contains($5, deployment_id))
         ),
         wanted AS (
             SELECT f.media_id FROM frame f
@@ -53,7 +62,7 @@ def missing(
         )
         SELECT m.media_id, f.deployment_id, coalesce(s.by_empty, 0) < $3
         FROM raw.media m
-        JOIN raw.card_file f ON f.media_id = m.media_id AND f.status = 'media'
+        JOIN here f ON f.media_id = m.media_id
         LEFT JOIN seen s ON s.media_id = m.media_id
         WHERE m.failure IS NULL AND (
             coalesce(s.by_empty, 0) < $3
@@ -61,7 +70,9 @@ def missing(
         )
         ORDER BY f.deployment_id, m.timestamp, m.media_id
     """
-    rows = connection.execute(sql, [list(empty_ids), list(species_ids), len(empty_ids), len(species_ids)]).fetchall()
+    restricted = None if only is None else list(only)
+    parameters = [list(empty_ids), list(species_ids), len(empty_ids), len(species_ids), restricted]
+    rows = connection.execute(sql, parameters).fetchall()
     return [Missing(*row) for row in rows]
 
 

@@ -1,20 +1,15 @@
 """The published copy of the database: whole, verified, read-only, put in place by one rename, held open by anyone."""
 
-import fcntl
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
 from ctwatch.errors import StoreError
-from ctwatch.store.database import LIVE_NAME, PUBLISHED_NAME, Database, open_file, replace_durably
+from ctwatch.store.database import LIVE_NAME, PUBLISHED_NAME, Database, one_at_a_time, open_file, replace_durably
 
 logger = logging.getLogger(__name__)
-
-LOCK_NAME = ".publish.lock"
 
 
 def publish(database: Database) -> Path:
@@ -23,7 +18,8 @@ def publish(database: Database) -> Path:
     A reader keeps the copy that it opened; the next one to open gets the new one. Raises StoreError if the copy does not
     hold what the original does; the earlier copy then stays.
     """
-    with _one_at_a_time(database.path.parent):
+    # A second publisher waits, and then copies what the first one may not have had.
+    with one_at_a_time(database.path.parent):
         return _publish(database)
 
 
@@ -49,14 +45,6 @@ def _publish(database: Database) -> Path:
     Path(f"{target}.wal").unlink(missing_ok=True)
     replace_durably(aside, target)
     return target
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Keep a second publisher (the daemon, a command) waiting: it then copies what the first one may not have had."""
-    with open(folder / LOCK_NAME, "a+b") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def open_published(folder: Path) -> duckdb.DuckDBPyConnection:
