@@ -32,8 +32,8 @@ ROWS = [
     ),
     ("o3", "L01-2026", "e3", None, None, "unclassified", None, None, None, "L01", True, "unreadable_frame", [], []),
     (
-        "o4", "L01-2026", "e4", datetime(2026, 5, 3), datetime(2026, 5, 3), "blank", None, "ctwatch ensemble", 1.0, "L01", False, None,
-        ["blank"], [1.0],
+        "o4", "L01-2026", "e4", datetime(2026, 5, 3), datetime(2026, 5, 3), "blank", None, "ctwatch ensemble", 1.0, "L01",
+        False, None, ["blank"], [1.0],
     ),
 ]  # fmt: skip
 
