@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -28,6 +29,9 @@ from ctwatch.errors import InboxMissing
 from ctwatch.settle import SettleTracker
 
 logger = logging.getLogger(__name__)
+
+# A folder that appears while its parent is being listed is watched twice, which harms nobody.
+warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
 
 _TELLING_EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
