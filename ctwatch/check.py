@@ -101,4 +101,5 @@ def _store(config: Config) -> Finding:
 
 def _in_words(members: tuple[ModelInfo, ...], source: str) -> str:
     names = ", ".join(model.architecture for model in members)
-    return f"{len(members)} ({names}), {len(members[0].labels)} labels, {source}"
+    said = f". {members[0].notes}" if members[0].notes else ""
+    return f"{len(members)} ({names}), {len(members[0].labels)} labels, {source}{said}"

@@ -69,6 +69,9 @@ class Daemon:
                 self._known = cards_in(connection)
             observer = InboxObserver(config.inboxes, self._alarm, mode=config.watch.observer)
             logger.info("ctwatch %s watches %s", __version__, ", ".join(map(str, config.inboxes)))
+            for ensemble in (loaded.empty, loaded.species):
+                if ensemble is not None and ensemble.members[0].notes:
+                    logger.warning("%s models: %s", ensemble.members[0].task, ensemble.members[0].notes)
             try:
                 notify("READY=1")
                 self._catch_up(published=(config.store_folder / PUBLISHED_NAME).exists())

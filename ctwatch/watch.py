@@ -81,6 +81,10 @@ class InboxObserver:
 
     def refresh(self) -> None:
         """Listen to every inbox that is there, as it is now; says in the log where it cannot."""
+        if self._observer is not None and not all(emitter.is_alive() for emitter in self._observer.emitters):
+            logger.warning("listening to the inboxes broke off; starting it again")
+            self.stop()
+            self._observer, self._watches = None, {}
         for inbox in self._inboxes:
             try:
                 facts = os.stat(inbox)
