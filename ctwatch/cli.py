@@ -34,6 +34,9 @@ class _Commands(click.Group):
             for line in str(error).splitlines():
                 click.echo(f"ctwatch: {line}", err=True)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("ctwatch: interrupted; what was finished is kept, run the same command to go on", err=True)
+            ctx.exit(Interrupted.exit_code)
         except BrokenPipeError:
             sys.stderr.close()
             ctx.exit(0)
@@ -106,10 +109,7 @@ def process(ctx: click.Context, cards: Sequence[Path], as_json: bool) -> None:
     from ctwatch.report import as_json as to_json
 
     config = _config(ctx)
-    try:
-        outcomes = process_cards(config, cards, _console(err=True))
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted; what was predicted is kept, run the same command to go on") from None
+    outcomes = process_cards(config, cards, _console(err=True))
     if as_json:
         click.echo(to_json([outcome.as_dict() for outcome in outcomes]))
     else:

@@ -148,8 +148,9 @@ class Daemon:
     def _publish(self) -> None:
         try:
             self._publisher.publish()
-        except StoreBusy as busy:
-            logger.warning("%s; published later", busy)
+        except StoreError as error:
+            # The card is in; what people read is brought up to date when there is room or peace again.
+            logger.warning("%s; published later", error)
 
     def _progress(self, name: str, done: int, total: int) -> None:
         notify("WATCHDOG=1")
@@ -158,6 +159,7 @@ class Daemon:
         self._board.update(now=done == 0, state="working", card={"name": name, "done": done, "total": total})
 
     def _tell_waiting(self) -> None:
+        self._refused = {root: why for root, why in self._refused.items() if self._tracker.sees(root)}
         waiting = [
             {"name": storable(card.name), "files": len(card.files), "bytes": sum(file.size for file in card.files)}
             for card in self._tracker.waiting()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctwatch.domain import BLANK, ObservationType
-from ctwatch.ensemble import Averaging, average, describe, pool
+from ctwatch.ensemble import Averaging, average_present, describe, pool
 from ctwatch.events import Grouping
 
 _TYPE_OF_LABEL = {
@@ -101,7 +101,7 @@ def decide_frames(scores: Scores, thresholds: Thresholds, averaging: Averaging) 
         elif blank[row]:
             decision = _blank(row, float(scores.blank[row]), thresholds)
         elif np.isnan(species[row, 0]) if species.shape[1] else True:
-            decision = _animal_without_species(row, float(scores.blank[row]))
+            decision = _animal_without_species(row, float(scores.blank[row]), scores.labels)
         else:
             decision = _species(row, species[row], scores.labels, thresholds)
         decisions.append(decision)
@@ -146,7 +146,7 @@ def decide_events(
                 reasons = [Review.UNREADABLE] * bool(cut) + [Review.NOT_CLASSIFIED] * bool(waiting)
                 decisions.append(_unclassified(number, tuple(reasons)))
         elif number not in index_of:
-            decisions.append(_animal_without_species(number, float(least_blank[number])))
+            decisions.append(_animal_without_species(number, float(least_blank[number]), scores.labels))
         else:
             index = index_of[number]
             main = _species(number, pooled[index], scores.labels, thresholds)
@@ -198,26 +198,26 @@ def _agreement(
     if not len(starts):
         return np.empty(0)
     best = pooled.argmax(axis=1)
-    votes = [
-        pool(members[:, member].astype(np.float64), starts, pooling).argmax(axis=1) == best
-        for member in range(members.shape[1])
-    ]
-    return np.asarray(np.mean(votes, axis=0), dtype=np.float64)
+    votes, voters = np.zeros(len(starts)), np.zeros(len(starts))
+    for member in range(members.shape[1]):
+        own = pool(members[:, member].astype(np.float64), starts, pooling)
+        saw_all = ~np.isnan(own).any(axis=1)
+        votes += saw_all & (own.argmax(axis=1) == best)
+        voters += saw_all
+    # Where no member saw every frame of the event there is nobody to disagree.
+    return np.where(voters > 0, votes / np.maximum(voters, 1), 1.0)
 
 
 def _averaged(scores: Scores, averaging: Averaging) -> NDArray[np.float64]:
     if scores.members.shape[1] == 0:
         return np.full((len(scores.readable), len(scores.labels)), np.nan)
-    averaged = np.full((len(scores.readable), len(scores.labels)), np.nan)
-    have = _has_species(scores)
-    averaged[have] = average(scores.members[have], averaging)
-    return averaged
+    return average_present(scores.members, averaging)
 
 
 def _has_species(scores: Scores) -> NDArray[np.bool_]:
     if scores.members.shape[1] == 0 or scores.members.shape[2] == 0:
         return np.zeros(len(scores.readable), dtype=bool)
-    return np.asarray(~np.isnan(scores.members[:, :, 0]).any(axis=1))
+    return np.asarray(~np.isnan(scores.members[:, :, 0]).all(axis=1))
 
 
 def _species(unit: int, p: NDArray[np.float64], labels: Sequence[str], thresholds: Thresholds) -> Decision:
@@ -238,10 +238,12 @@ def _blank(unit: int, probability: float, thresholds: Thresholds) -> Decision:
     return Decision(unit, ObservationType.BLANK, None, probability, top, review)
 
 
-def _animal_without_species(unit: int, blank: float) -> Decision:
+def _animal_without_species(unit: int, blank: float, labels: Sequence[str]) -> Decision:
     probability = None if np.isnan(blank) or np.isinf(blank) else 1.0 - blank
     top = (("animal", probability), (BLANK, 1.0 - probability)) if probability is not None else ()
-    return Decision(unit, ObservationType.ANIMAL, None, probability, top, (Review.NO_SPECIES_MODEL,))
+    # With species models installed it is the photograph that is missing, not the model.
+    reason = Review.NOT_CLASSIFIED if labels else Review.NO_SPECIES_MODEL
+    return Decision(unit, ObservationType.ANIMAL, None, probability, top, (reason,))
 
 
 def _unclassified(unit: int, review: tuple[Review, ...]) -> Decision:

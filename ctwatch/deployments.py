@@ -281,14 +281,26 @@ def _chosen(
         chosen = covering[0] if len(covering) == 1 else deployments[0]
         if source is not DeploymentSource.TABLE:
             chosen = replace(chosen, source=source)
+        if taken is not None and not covering:
+            chosen = replace(
+                chosen, flag=f"photographs of {taken:%Y-%m-%d} lie outside its dates; correct these, or the clock"
+            )
     else:
-        location_id = deployments[0].location_id
+        places = {item.location_id for item in deployments}
+        # A camera that moved was at one of them, nobody knows which: a place of its own, not a presence somewhere.
+        location_id = places.pop() if len(places) == 1 else "unassigned"
         why = "several deployments cover" if covering else "no deployment covers"
         chosen = Deployment(
             f"{location_id}{UNASSIGNED}", location_id, source, flag=f"{why} the time of some photographs; split them"
         )
-    location = next(item for item in mapping.table.locations if item.location_id == chosen.location_id)
-    return chosen, location
+    known = (item for item in mapping.table.locations if item.location_id == chosen.location_id)
+    return chosen, next(known, Location(chosen.location_id))
+
+
+def of_table(table: DeploymentTable) -> list[tuple[Deployment, Location]]:
+    """Return every deployment of a table with its location."""
+    places = {location.location_id: location for location in table.locations}
+    return [(row.deployment, places[row.deployment.location_id]) for row in table.rows]
 
 
 def covers(deployment: Deployment, moment: datetime) -> bool:

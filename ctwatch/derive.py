@@ -1,19 +1,17 @@
-"""Everything that follows from media and predictions: events, observations, effort; recomputed whole per deployment."""
+"""What follows from media and predictions: events and observations, recomputed whole per deployment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctwatch import events, occupancy
+from ctwatch import events
 from ctwatch.config import Config
 from ctwatch.decisions import Decision, Scores, Thresholds, decide_events, decide_frames
-from ctwatch.deployments import UNASSIGNED
 from ctwatch.domain import BLANK, ModelInfo, ObservationType
-from ctwatch.ensemble import Averaging, average
+from ctwatch.ensemble import Averaging, average_present
 from ctwatch.identity import derived_id
 from ctwatch.store import derived
 from ctwatch.store.rows import Columns
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 _NAMES = {ObservationType.HUMAN: "Homo sapiens", ObservationType.VEHICLE: None, ObservationType.UNKNOWN: None}
 """Scientific names of what is no animal, whatever the models call it."""
 _DEFAULT_BLANK_THRESHOLD = 0.5
-_MIDNIGHT = datetime.min.time()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,42 +121,6 @@ def derive(connection: "duckdb.DuckDBPyConnection", deployment_id: str, config: 
     )
 
 
-def derive_effort(connection: "duckdb.DuckDBPyConnection") -> None:
-    """Recompute the daily effort of all locations.
-
-    A deployment without dates is assumed to have worked on every day from its first photograph to its last, and marked so.
-    """
-    known: list[occupancy.ActivePeriod] = []
-    assumed: list[occupancy.ActivePeriod] = []
-    for span in derived.spans(connection):
-        if span.deployment_id.endswith(UNASSIGNED):
-            continue  # the location's own deployments say when it was sampled; these days would count twice
-        start, end = span.start or span.first_media, span.end or span.last_media
-        if start is None or end is None:
-            continue
-        start_is_date, end_is_date = bool(span.start_is_date), bool(span.end_is_date)
-        if span.start is None:
-            start, start_is_date = datetime.combine(start, _MIDNIGHT), False
-        if span.end is None:
-            end, end_is_date = datetime.combine(end, _MIDNIGHT) + timedelta(days=1), False
-        guessed = span.start is None or span.end is None
-        period = occupancy.period(span.location_id, start, end, start_is_date=start_is_date, end_is_date=end_is_date)
-        (assumed if guessed else known).append(period)
-    worked = occupancy.operation([*known, *assumed])
-    guessed_days = {(item.location_id, day) for item in assumed for day in _days(item)}
-    locations, days, camera_days, marks = [], [], [], []
-    for row, location_id in enumerate(worked.location_ids):
-        for column in np.flatnonzero(~np.isnan(worked.days[row])):
-            day = worked.first_day + timedelta(days=int(column))
-            locations.append(location_id)
-            days.append(day)
-            camera_days.append(float(worked.days[row, column]))
-            marks.append((location_id, day) in guessed_days)
-    derived.replace_effort(
-        connection, {"location_id": locations, "day": days, "camera_days": camera_days, "assumed": marks}
-    )
-
-
 class _Rows:
     """Observation rows as columns."""
 
@@ -233,15 +194,13 @@ def _scores(
     if models.empty:
         labels = models.empty[0].labels
         p = derived.predictions(connection, media["media_id"], [model.model_id for model in models.empty], len(labels))
-        whole = ~np.isnan(p).any(axis=(1, 2))
-        blank[whole] = average(p[whole], averaging)[:, labels.index(BLANK)]
+        blank = average_present(p, averaging)[:, labels.index(BLANK)]
     species_labels = models.species[0].labels if models.species else ()
     members = derived.predictions(
         connection, media["media_id"], [model.model_id for model in models.species], len(species_labels)
     )
     if not models.empty and BLANK in species_labels:
-        whole = ~np.isnan(members).any(axis=(1, 2))
-        blank[whole] = average(members[whole], averaging)[:, species_labels.index(BLANK)]
+        blank = average_present(members, averaging)[:, species_labels.index(BLANK)]
     return Scores(readable, blank, members, species_labels)
 
 
@@ -253,8 +212,3 @@ def _spans(frames: events.Frames, grouping: events.Grouping) -> tuple[NDArray[np
     times = np.where(frames.trusted, frames.timestamp, np.datetime64("NaT", "us"))[grouping.order]
     last = grouping.starts + grouping.sizes() - 1
     return times[grouping.starts], times[last]
-
-
-def _days(period: occupancy.ActivePeriod) -> list[Any]:
-    first = period.start.date()
-    return [first + timedelta(days=number) for number in range((period.end.date() - first).days + 1)]

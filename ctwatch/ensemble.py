@@ -41,6 +41,20 @@ def average(probabilities: NDArray[np.floating], how: Averaging) -> NDArray[np.f
     return np.asarray(values.mean(axis=-2), dtype=np.float64)
 
 
+def average_present(probabilities: NDArray[np.floating], how: Averaging) -> NDArray[np.float64]:
+    """Average over the members that saw a frame: (N, M, K) with NaN rows for those that did not -> (N, K).
+
+    NaN where none did. A model that joins an ensemble so takes nothing from photographs that it cannot see any more.
+    """
+    present = ~np.isnan(probabilities).any(axis=2)
+    averaged = np.full((len(probabilities), probabilities.shape[2]), np.nan)
+    for members in np.unique(present, axis=0):
+        if members.any():
+            rows = (present == members).all(axis=1)
+            averaged[rows] = average(probabilities[rows][:, members], how)
+    return averaged
+
+
 def pool(probabilities: NDArray[np.float64], starts: NDArray[np.int64], how: Averaging) -> NDArray[np.float64]:
     """Average runs of consecutive rows: (N, K) and the E positions at which runs begin -> (E, K).
 

@@ -30,7 +30,7 @@ def process_cards(config: Config, cards: Sequence[Path], console: Console) -> li
     try:
         with _bar(console) as bar:
             for card in cards:
-                root = card.absolute()
+                root = card.resolve()
                 try:
                     with bar(storable(root.name)) as listener:
                         outcomes.append(pipeline.process(snapshot(root, root.parent), listener))
@@ -48,14 +48,16 @@ def process_cards(config: Config, cards: Sequence[Path], console: Console) -> li
 def derive_again(config: Config, console: Console, *, inference: bool) -> str:
     """Map, derive and, with `inference`, look at what no model has seen; then publish. Returns a line about it."""
     database, pipeline = _ready(config)
-    pipeline.remap()
-    pipeline.derive()
+    pipeline.rederive()
     looked_at = 0
     if inference:
         with _bar(console) as bar, bar("looking at earlier cards") as listener:
             looked_at = pipeline.catch_up(progress=listener)
     _put_out(config, database)
-    return f"events, observations and effort derived again; models looked at {looked_at} photographs"
+    told = f"events, observations and effort derived again; models looked at {looked_at} photographs"
+    if pipeline.out_of_reach:
+        told += f"; {pipeline.out_of_reach} more that they should see are gone: drop their cards again"
+    return told
 
 
 def _ready(config: Config) -> tuple[Database, Pipeline]:

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ctwatch import deployments
+from ctwatch.accounts import Placed, each_once, statuses
 from ctwatch.classify import Classifier, Frame
 from ctwatch.config import Config
-from ctwatch.derive import Models, blank_threshold, derive, derive_effort
+from ctwatch.derive import Models, blank_threshold, derive
 from ctwatch.domain import (
     CaptureMethod,
     CardSnapshot,
@@ -24,6 +25,7 @@ from ctwatch.domain import (
     Media,
     ModelInfo,
 )
+from ctwatch.effort import derive_effort
 from ctwatch.ensemble import Averaging
 from ctwatch.errors import CardChanged, InboxMissing, Interrupted
 from ctwatch.names import storable
@@ -31,7 +33,7 @@ from ctwatch.panel import Panel
 from ctwatch.reading import ReadFile, ReadingRules, read_file, read_files, worker_count
 from ctwatch.settle import fingerprint
 from ctwatch.store import cards, derived
-from ctwatch.store.cards import CardCounts, CardFile
+from ctwatch.store.cards import CardCounts
 from ctwatch.store.database import Database
 from ctwatch.store.missing import Missing, missing, whereabouts
 from ctwatch.tables import load_mapping
@@ -78,6 +80,8 @@ class CardOutcome:
         line = f"card {storable(self.name)}: {counts.files_seen} files = {', '.join(parts)}"
         if self.already_in:
             return f"{line}; in already, nothing to do"
+        if not counts.files_seen:
+            return f"{line}; THE FOLDER IS EMPTY: was the copy made?"
         speed = counts.files_seen / self.seconds if self.seconds > 0 else 0.0
         return f"{line}; {self.seconds:.1f} s, {speed:.0f} files/s"
 
@@ -103,6 +107,8 @@ class Pipeline:
         self._now = now
         self._stop = stop
         self._at = at
+        self.out_of_reach = 0
+        """Photographs that the last catching up could not find."""
 
     def process(self, snapshot: CardSnapshot, progress: Progress = lambda done, total: None) -> CardOutcome:
         """Bring one settled card into the database, completely or not at all.
@@ -136,7 +142,9 @@ class Pipeline:
         They do after models were installed or changed, and where an event's animal only came to light with a later
         frame. `only` restricts it to some deployments.
         """
+        self.out_of_reach = 0
         unobtainable: set[str] = set()
+        tried: set[Missing] = set()
         looked_at = 0
         # The empty filter's answers can make further events worth the species models' look: until nothing is missing.
         while self._models.empty or self._models.species:
@@ -144,52 +152,53 @@ class Pipeline:
                 lacking = [
                     item
                     for item in missing(connection, _ids(self._models.empty), _ids(self._models.species), only)
-                    if item.media_id not in unobtainable
+                    if item.media_id not in unobtainable and item not in tried
                 ]
             if not lacking:
                 break
+            tried.update(lacking)
             found = self._look_again(lacking, unobtainable, progress)
             looked_at += found
             if found:
                 self.derive({item.deployment_id for item in lacking})
+        self.out_of_reach = len(unobtainable)
         if unobtainable:
-            logger.info(
+            logger.warning(
                 "%d photographs wait for models to see them, but their files are gone; drop their cards again",
                 len(unobtainable),
             )
         return looked_at
 
-    def derive(self, deployment_ids: set[str] | None = None) -> None:
-        """Recompute the derived tables, of all deployments unless some are named; no inference."""
-        with self._database.reading() as connection:
-            wanted = sorted(deployment_ids) if deployment_ids is not None else derived.deployment_ids(connection)
-        for deployment_id in wanted:
+    def derive(self, deployment_ids: set[str]) -> None:
+        """Recompute the derived tables of some deployments; no inference."""
+        for deployment_id in sorted(deployment_ids):
             with self._database.writing() as connection:
                 derive(connection, deployment_id, self._config, self._models)
-        with self._database.writing() as connection:
-            derive_effort(connection)
 
-    def remap(self) -> None:
-        """Map every file to its deployment again, after the deployments table or the pattern changed."""
+    def rederive(self) -> None:
+        """Map every file to its deployment and recompute all derived tables, in one transaction; no inference."""
         mapping = load_mapping(self._config)
         with self._database.writing() as connection:
-            files = cards.mapped_files(connection)
-            placed = {}
-            for item in files:
-                placed[item.key] = deployments.assign(
+            placed = {
+                item.key: deployments.assign(
                     mapping,
                     inbox_name=item.inbox_name,
                     folders=item.folders,
                     serial=item.serial,
                     taken=item.taken,
                 )
+                for item in cards.mapped_files(connection)
+            }
             cards.remap_files(connection, {key: pair[0].deployment_id for key, pair in placed.items()})
-            cards.put_deployments(connection, _each_once(list(placed.values())))
+            cards.forget_deployments(connection)
+            cards.put_deployments(connection, each_once(list(placed.values())))
+            cards.put_table(connection, deployments.of_table(mapping.table))
             derived.drop_orphans(connection)
+            for deployment_id in derived.deployment_ids(connection):
+                derive(connection, deployment_id, self._config, self._models)
+            derive_effort(connection)
 
-    def _read(
-        self, snapshot: CardSnapshot, mapping: deployments.Mapping, progress: Progress
-    ) -> list[tuple[ReadFile, Deployment | None, Location | None]]:
+    def _read(self, snapshot: CardSnapshot, mapping: deployments.Mapping, progress: Progress) -> list[Placed]:
         """Read and classify a card's files; pixels are let go as soon as the networks have seen them."""
         with self._database.reading() as connection:
             seen = cards.predicted_prefixes(connection, _ids(self._models.empty))
@@ -201,7 +210,7 @@ class Pipeline:
 
         wanted = [file for file in snapshot.files if file.ignored is None]
         classifier = self._classifier()
-        results: list[tuple[ReadFile, Deployment | None, Location | None]] = []
+        results: list[Placed] = []
         progress(0, len(wanted))
         for read in read_files(
             snapshot.root,
@@ -221,19 +230,13 @@ class Pipeline:
                 raise CardChanged(f"{snapshot.root}/{read.file.path}: {read.detail}")
             deployment, location = None, None
             if read.media is not None:
-                deployment, location = deployments.assign(
-                    mapping,
-                    inbox_name=os.path.basename(snapshot.inbox),
-                    folders=_folders(snapshot, read.file.path),
-                    serial=read.media.camera.serial,
-                    taken=read.media.timestamp.value if read.media.timestamp.trusted else None,
-                )
+                deployment, location = _place(mapping, snapshot, read.media)
                 if read.pixels is not None and (self._panel.empty or self._panel.species):
                     classifier.push(_frame(read.media, deployment.deployment_id, read))
                     self._save(classifier, at_least=PREDICTIONS_PER_COMMIT)
-            results.append((ReadFile(read.file, read.media, read.failure, read.detail), deployment, location))
+            results.append(Placed(ReadFile(read.file, read.media, read.failure, read.detail), deployment, location))
             progress(len(results), len(wanted))
-        if any(read.failure is Failure.NO_ACCESS for read, _, _ in results):
+        if any(item.read.failure is Failure.NO_ACCESS for item in results):
             _still_there(snapshot)
         classifier.finish()
         self._save(classifier)
@@ -243,22 +246,29 @@ class Pipeline:
         self,
         card_id: str,
         snapshot: CardSnapshot,
-        results: Sequence[tuple[ReadFile, Deployment | None, Location | None]],
+        results: Sequence[Placed],
         mapping: deployments.Mapping,
     ) -> tuple[CardCounts, list[str]]:
         """Write a card in one transaction, its row last; returns its counts and the deployments that it touched."""
-        photographs = [read.media for read, _, _ in results if read.media is not None]
+        current = load_mapping(self._config)
+        if current != mapping:
+            # The table was edited while the card was read: what it says now holds.
+            results = [
+                item if item.read.media is None else Placed(item.read, *_place(current, snapshot, item.read.media))
+                for item in results
+            ]
+        photographs = [item.read.media for item in results if item.read.media is not None]
         with self._database.writing() as connection:
             contents = [(item.file_path, item.media_id) for item in photographs]
             replacing = cards.superseded_by(connection, snapshot.root, contents, [file.path for file in snapshot.files])
             left = cards.deployments_of(connection, replacing)
             elsewhere = cards.seen_elsewhere(connection, [item.media_id for item in photographs], replacing)
-            files, new = _statuses(snapshot, results, elsewhere)
+            files, new = statuses(snapshot, results, elsewhere)
             counts = cards.count(files, new)
             cards.add_media(connection, new)
-            pairs = [(where, place) for _, where, place in results if where is not None and place is not None]
             kept = {item.deployment_id for item in files if item.status is not FileStatus.DUPLICATE}
-            pairs = [pair for pair in _each_once(pairs) if pair[0].deployment_id in kept]
+            pairs = [(item.deployment, item.location) for item in results if item.deployment and item.location]
+            pairs = [pair for pair in each_once(pairs) if pair[0].deployment_id in kept]
             cards.put_deployments(connection, pairs)
             cards.put_card(
                 connection,
@@ -269,6 +279,7 @@ class Pipeline:
                 replacing=replacing,
                 processed_at=self._now().replace(tzinfo=None),
             )
+            cards.put_table(connection, deployments.of_table(current.table))
             touched = sorted({pair[0].deployment_id for pair in pairs} | left)
             for deployment_id in touched:
                 derive(connection, deployment_id, self._config, self._models)
@@ -335,52 +346,20 @@ class Pipeline:
         return ReadingRules(self._config.read.earliest_year, self._config.read.use_file_times, local)
 
 
+def _place(mapping: deployments.Mapping, snapshot: CardSnapshot, media: Media) -> tuple[Deployment, Location]:
+    return deployments.assign(
+        mapping,
+        inbox_name=os.path.basename(snapshot.inbox),
+        folders=_folders(snapshot, media.file_path),
+        serial=media.camera.serial,
+        taken=media.timestamp.value if media.timestamp.trusted else None,
+    )
+
+
 def _folders(snapshot: CardSnapshot, path: str) -> list[str]:
     """Return the folders that may name a file's deployment: the card and those below it."""
     inside = path.split("/")[:-1]
     return inside if snapshot.loose else [snapshot.name, *inside]
-
-
-def _statuses(
-    snapshot: CardSnapshot,
-    results: Sequence[tuple[ReadFile, Deployment | None, Location | None]],
-    elsewhere: set[str],
-) -> tuple[list[CardFile], list[Media]]:
-    """Give every file of the card exactly one status; also return the photographs that are new with it."""
-    files = [
-        CardFile(file, FileStatus.IGNORED, str(file.ignored)) for file in snapshot.files if file.ignored is not None
-    ]
-    new: list[Media] = []
-    here: set[str] = set()
-    for read, deployment, _ in results:
-        media = read.media
-        deployment_id = deployment.deployment_id if deployment else None
-        if media is None:
-            files.append(CardFile(read.file, FileStatus.FAILED, _name(read.failure), read.detail))
-            continue
-        if media.media_id in elsewhere or media.media_id in here:
-            reason = "already_in" if media.media_id in elsewhere else "twice_on_card"
-            files.append(CardFile(read.file, FileStatus.DUPLICATE, reason, None, media.media_id, deployment_id))
-            continue
-        here.add(media.media_id)
-        new.append(media)
-        status = FileStatus.FAILED if read.failure else FileStatus.MEDIA
-        files.append(CardFile(read.file, status, _name(read.failure), read.detail, media.media_id, deployment_id))
-    return sorted(files, key=lambda item: item.file.path), new
-
-
-def _name(failure: Failure | None) -> str | None:
-    return None if failure is None else str(failure)
-
-
-def _each_once(pairs: Sequence[tuple[Deployment, Location]]) -> list[tuple[Deployment, Location]]:
-    """Return each deployment once; of several readings of it the first that carries a flag."""
-    chosen: dict[str, tuple[Deployment, Location]] = {}
-    for pair in pairs:
-        known = chosen.get(pair[0].deployment_id)
-        if known is None or (known[0].flag is None and pair[0].flag is not None):
-            chosen[pair[0].deployment_id] = pair
-    return list(chosen.values())
 
 
 def _frame(media: Media, deployment_id: str, read: ReadFile) -> Frame:

@@ -32,8 +32,8 @@ REPORTS: dict[str, tuple[str, str]] = {
     ),
     "decisions": (
         "Events by what was decided",
-        "SELECT location_id AS location, observation_type AS decided, count(*) AS events,"
-        " count(*) FILTER (needs_review) AS to_review FROM observations WHERE observation_level = 'event'"
+        "SELECT location_id AS location, observation_type AS decided, count(DISTINCT event_id) AS events,"
+        " count(DISTINCT event_id) FILTER (needs_review) AS to_review FROM observations WHERE observation_level = 'event'"
         " GROUP BY ALL ORDER BY location, events DESC, decided",
     ),
     "effort": (
@@ -48,8 +48,9 @@ REPORTS: dict[str, tuple[str, str]] = {
         " FROM deployments ORDER BY deployment",
     ),
     "review": (
-        "To review: why, and how many events",
-        "SELECT reason, count(*) AS events FROM (SELECT unnest(string_split(review_reason, ';')) AS reason FROM review_queue)"
+        "To review: why, and how many events (and time-lapse frames)",
+        "SELECT reason, count(DISTINCT event_id) AS events, count(*) FILTER (event_id IS NULL) AS time_lapse_frames"
+        " FROM (SELECT event_id, unnest(string_split(review_reason, ';')) AS reason FROM review_queue)"
         " GROUP BY reason ORDER BY events DESC, reason",
     ),
     "failures": (
@@ -73,7 +74,8 @@ def show(console: Console, title: str, rows: Table) -> None:
     if not rows.rows:
         console.print(f"[bold]{title}[/bold]: none\n", highlight=False)
         return
-    grid = Grid(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    console.print(f"[bold]{title}[/bold]", highlight=False)
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     for position, name in enumerate(rows.columns):
         number = all(
             isinstance(row[position], int | float | None) and not isinstance(row[position], bool) for row in rows.rows
@@ -81,7 +83,22 @@ def show(console: Console, title: str, rows: Table) -> None:
         grid.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
     for row in rows.rows:
         grid.add_row(*(Text(in_text(value)) for value in row))
-    console.print(grid)
+    widest = sum(
+        max(len(name), *(len(in_text(row[at])) for row in rows.rows)) + 3 for at, name in enumerate(rows.columns)
+    )
+    if widest > 1.5 * console.width:
+        _show_records(console, rows)
+    else:
+        console.print(grid)
+
+
+def _show_records(console: Console, rows: Table) -> None:
+    """Print rows beneath each other, a line per value, where columns beside each other would be folded to shreds."""
+    width = max(map(len, rows.columns))
+    for row in rows.rows:
+        for name, value in zip(rows.columns, row, strict=True):
+            console.print(Text.assemble((f"{name:{width}}  ", "dim"), in_text(value)), soft_wrap=True)
+        console.print()
 
 
 def show_histories(console: Console, histories: Histories) -> None:
@@ -92,23 +109,25 @@ def show_histories(console: Console, histories: Histories) -> None:
             "[bold]Detection histories[/bold]: none; no location has a day with a time to trust\n", highlight=False
         )
         return
-    shown = effort.occasions[:24]
+    surveyed = [int(number) for number in np.flatnonzero(~np.isnan(effort.camera_days).all(axis=0))]
+    shown = surveyed[:24]
     title = f"Detection histories: 1 seen, 0 not seen, · not surveyed ({effort.occasions[0].start:%Y-%m-%d} on)"
-    grid = Grid(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    console.print(f"[bold]{title}[/bold]", highlight=False)
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     grid.add_column("species")
     grid.add_column("location")
-    for occasion in shown:
-        grid.add_column(occasion.name, justify="right")
+    for number in shown:
+        grid.add_column(effort.occasions[number].name, justify="right")
     for history in histories.of_species:
         for row, location_id in enumerate(effort.location_ids):
-            marks = (Text(_mark(value), style="green" if value == 1 else "") for value in history.y[row][: len(shown)])
+            marks = (Text(_mark(value), style="green" if value == 1 else "") for value in history.y[row][shown])
             grid.add_row(Text(history.scientific_name if row == 0 else ""), Text(location_id), *marks)
     for row, location_id in enumerate(effort.location_ids):
-        days = (Text(_days(value), style="dim") for value in effort.camera_days[row][: len(shown)])
+        days = (Text(_days(value), style="dim") for value in effort.camera_days[row][shown])
         grid.add_row(Text("camera-days" if row == 0 else "", style="dim"), Text(location_id, style="dim"), *days)
     console.print(grid)
-    if len(effort.occasions) > len(shown):
-        console.print(f"{len(effort.occasions) - len(shown)} more occasions are in the CSV files\n", highlight=False)
+    if len(surveyed) > len(shown):
+        console.print(f"{len(surveyed) - len(shown)} more surveyed occasions are in the CSV files\n", highlight=False)
     dropped = sum(history.dropped for history in histories.of_species)
     if dropped:
         console.print(

@@ -1,5 +1,6 @@
 """What is put out after a commit: the published database, and the CSV files made from it."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from ctwatch import occupancy
 from ctwatch.config import Config
+from ctwatch.errors import StoreError
 from ctwatch.export import histories, observations
 from ctwatch.store import queries
 from ctwatch.store.database import Database
@@ -18,8 +20,12 @@ from ctwatch.store.publish import open_published, publish
 if TYPE_CHECKING:
     import duckdb
 
+logger = logging.getLogger(__name__)
+
 RESULTS_FOLDER = "results"
 TABLES = ("observations", "history")
+RETRY_S = 30.0
+"""A publication that failed is tried again after this long."""
 SHARE_OF_TIME = 0.1
 """Publishing may take at most this share of the time, however large the survey grows."""
 
@@ -75,11 +81,17 @@ def export(config: Config, folder: Path, names: Sequence[str] = TABLES) -> list[
         tables = histories_of(config, connection)
     finally:
         connection.close()
+    dropped = sum(history.dropped for history in tables.of_species)
+    if dropped:
+        logger.warning("%d detections fall outside the effort and are in no cell of the histories", dropped)
     written = []
-    if "observations" in names:
-        written.append(observations.write(folder, rows.columns, rows.rows, config.deployments.utc_offset))
-    if "history" in names:
-        written += histories.write(folder, tables.effort, tables.of_species)
+    try:
+        if "observations" in names:
+            written.append(observations.write(folder, rows.columns, rows.rows, config.deployments.utc_offset))
+        if "history" in names:
+            written += histories.write(folder, tables.effort, tables.of_species)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written to ({error.strerror}); make room, or mend its rights") from error
     return written
 
 
@@ -96,6 +108,7 @@ class Publisher:
         started = self._monotonic()
         if not at_once and (not self.pending or started < self._earliest_next):
             return False
+        self._earliest_next = started + RETRY_S
         publish(self._database)
         export(self._config, self._config.store_folder / RESULTS_FOLDER)
         ended = self._monotonic()

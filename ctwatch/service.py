@@ -4,6 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,9 @@ class StatusBoard:
         changed = any(self._facts.get(key, ...) != value for key, value in facts.items())
         self._facts |= facts
         if changed and (now or self._monotonic() - self._written >= 1.0):
-            write_bytes(self._path, json.dumps(self._facts, indent=1).encode("utf-8"))
             self._written = self._monotonic()
+            with suppress(OSError):  # a full disk must not stop the work; the next update tries again
+                write_bytes(self._path, json.dumps(self._facts, indent=1).encode("utf-8"))
 
 
 def read_status(folder: Path) -> dict[str, Any] | None:

@@ -72,6 +72,10 @@ class SettleTracker:
         if root in self._watched:
             self._watched[root].handed_out = None
 
+    def sees(self, root: str) -> bool:
+        """Whether the card was there at the last look."""
+        return root in self._watched
+
     def waiting(self) -> list[CardSnapshot]:
         """Cards seen but not yet handed out in their present state."""
         return [

@@ -28,7 +28,7 @@ def state(config: Config) -> dict[str, Any]:
             more = table(
                 connection,
                 "SELECT (SELECT count(*) FROM media) AS media, (SELECT count(*) FROM events) AS events,"
-                " (SELECT count(*) FROM review_queue) AS to_review",
+                " (SELECT count(DISTINCT event_id) FROM review_queue) AS to_review",
             )
         finally:
             connection.close()
@@ -51,7 +51,7 @@ def state_in_words(facts: dict[str, Any]) -> str:
         )
     else:
         lines.append(f"daemon: waiting for cards (process {daemon['pid']})")
-    if daemon is not None:
+    if daemon is not None and daemon["running"]:
         lines += [f"inbox is not there: {inbox}" for inbox in daemon.get("missing_inboxes", [])]
         lines += [f"settling: {card['name']}, {card['files']} files" for card in daemon.get("settling", [])]
         lines += [f"refused: {item['card']}: {item['reason']}" for item in daemon.get("refused", [])]
@@ -60,6 +60,6 @@ def state_in_words(facts: dict[str, Any]) -> str:
     else:
         lines.append(
             f"in: {inside['cards']} cards, {inside['media']} photographs, {inside['events']} events,"
-            f" {inside['to_review']} to review, {inside['failed'] or 0} files failed"
+            f" {inside['to_review']} of them to review, {inside['failed'] or 0} files failed"
         )
     return "\n".join(lines)

@@ -249,3 +249,36 @@ def test_two_daemons_never_share_a_store(tmp_path: Path) -> None:
     """The second is refused with what to do."""
     with only_one(tmp_path), pytest.raises(StoreBusy, match="another ctwatch daemon"), only_one(tmp_path):
         pass
+
+
+def test_results_that_cannot_be_written_do_not_stop_the_daemon(station: Station) -> None:
+    """The card is in; what people read comes later, and the log says why."""
+    results = station.config.store_folder / "results"
+    shutil.rmtree(results)
+    results.write_text("in the way")
+    write_card(station.inbox / "L01", 1)
+    station.until_cards({"L01"})
+    until(lambda: station.status().get("unpublished") is True, "the publication being put off")
+    assert station.thread.is_alive()
+    results.unlink()
+
+
+def test_a_refused_card_that_was_taken_away_is_forgotten(tmp_path: Path) -> None:
+    """Status speaks of what lies there."""
+    made = Station(tmp_path)
+    table = tmp_path / "deployments.csv"
+    table.write_text("deploymentID\nD1\n", "utf-8")
+    with (tmp_path / "config.toml").open("a") as handle:
+        handle.write("[deployments]\ntable = 'deployments.csv'\n")
+    made.config = configuration.load(tmp_path / "config.toml")
+    made.daemon = Daemon(made.config)
+    made.thread = threading.Thread(target=made.daemon.run)
+    made.start()
+    try:
+        table.write_text("deploymentID,latitude\nD1,north\n", "utf-8")
+        write_card(made.inbox / "L01", 1)
+        until(lambda: bool(made.status().get("refused")), "the refusal")
+        shutil.rmtree(made.inbox / "L01")
+        until(lambda: made.status().get("refused") == [], "the refusal being forgotten")
+    finally:
+        made.stop()

@@ -55,7 +55,7 @@ FRAMES = [
     ("sure blank", (0.95, None), ("blank", None, ())),
     ("blank at exactly the threshold", (0.5, None), ("blank", None, ("uncertain_blank",))),
     ("blank though a species is sure", (0.8, sure("fox")), ("blank", None, ("uncertain_blank",))),
-    ("animal without a species model", (0.1, None), ("animal", None, ("no_species_model",))),
+    ("animal that no species model saw", (0.1, None), ("animal", None, ("not_classified",))),
     ("species above its threshold", (0.1, sure("fox")), ("animal", "fox", ())),
     ("species without an empty filter", (NAN, sure("deer")), ("animal", "deer", ())),
     ("species below its threshold", (0.1, sure("fox", 0.5)), ("unknown", None, ("low_confidence",))),
@@ -125,7 +125,7 @@ def test_animal_event_with_an_unreadable_frame_is_still_the_animals() -> None:
 def test_event_of_animals_without_species_takes_the_surest_frame() -> None:
     """Without a species model an event is as sure an animal as its best frame."""
     (decision,) = event(scores((0.3, None), (0.1, None)))
-    assert brief(decision) == ("animal", None, ("no_species_model",))
+    assert brief(decision) == ("animal", None, ("not_classified",))
     assert decision.probability == pytest.approx(0.9)
 
 

@@ -214,7 +214,8 @@ def test_table_by_folder_by_id_by_place(folders: list[str], expected: str) -> No
     deployment, location = placed(*folders, known=table())
     assert deployment.deployment_id == expected
     assert deployment.source is DeploymentSource.TABLE
-    assert deployment.flag is None
+    outside = deployment.deployment_id == "d2"  # the photograph is of the day that d2 does not cover
+    assert (deployment.flag is not None and "lie outside its dates" in deployment.flag) == outside
     assert location.location_id == deployment.location_id
 
 

@@ -16,8 +16,8 @@ LAYERS = [
     },
     {"config", "card", "decode", "exif", "nets", "store", "export"},
     {
-        "tables", "panel", "reading", "classify", "derive", "pipeline", "results", "check", "service", "watch",
-        "daemon", "state",
+        "tables", "panel", "reading", "classify", "derive", "effort", "accounts", "pipeline", "results", "check", "service",
+        "watch", "daemon", "state",
     },
     {"report", "contact_sheet", "once", "cli", "demo", "__main__"},
 ]  # fmt: skip

@@ -433,3 +433,15 @@ def test_nothing_in_the_package_unpickles() -> None:
         text = path.read_text("utf-8")
         assert "pickle" not in text.replace("no pickle", "")
         assert "torch.load(" not in text
+
+
+def test_the_same_model_twice_in_a_folder_is_refused(tmp_path: Path) -> None:
+    """A copy would vote twice."""
+    import shutil
+
+    source = Path(inference.__file__).parents[1] / "models" / "empty"
+    first = sorted(source.glob("*.safetensors"))[0]
+    shutil.copy(first, tmp_path / "a.safetensors")
+    shutil.copy(first, tmp_path / "b.safetensors")
+    with pytest.raises(ModelError, match=r"b\.safetensors: is another copy"):
+        Ensemble.load(tmp_path, Task.EMPTY, device=torch.device("cpu"))

@@ -54,8 +54,7 @@ def test_mapping_again_leaves_a_renamed_card_without_a_deployment(store: Store, 
     shutil.copytree(card, card.with_name("L02_CAM9"))
     store.process(card.with_name("L02_CAM9"))
     before = store.dump("media", "deployment", "location", *DERIVED_TABLES)
-    store.pipeline.remap()
-    store.pipeline.derive()
+    store.pipeline.rederive()
     assert store.dump("media", "deployment", "location", *DERIVED_TABLES) == before
 
 
@@ -69,8 +68,7 @@ def test_processing_and_deriving_again_changes_no_row(
         store.process(card)
     before = store.dump()
     assert all(store.process(card).already_in for card in cards)
-    store.pipeline.remap()
-    store.pipeline.derive()
+    store.pipeline.rederive()
     assert store.pipeline.catch_up() == 0
     assert store.dump() == before
 
@@ -318,3 +316,60 @@ def test_handles_and_memory_stay_flat_over_many_cards(store: Store, make_card: M
         (card / "text.JPG").write_bytes(b"text")
         store.process(card)
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_a_model_that_joins_takes_nothing_from_photographs_that_are_gone(
+    config: Callable[..., Config], make_card: Make, tiny_models: Path, tmp_path: Path
+) -> None:
+    """What the earlier members said still counts; only what can be looked at again is."""
+    models = tmp_path / "models"
+    shutil.copytree(tiny_models, models)
+    joining = {task: models / task / "member2.safetensors" for task in ("empty", "species")}
+    for task, path in joining.items():
+        path.rename(tmp_path / f"{task}.safetensors")
+    settings = config(models)
+    store = Store(settings)
+    card = make_card(files=9)
+    store.process(card)
+    columns = "event_id, observation_level, observation_type, scientific_name, review_reason"
+    question = f"SELECT {columns} FROM observations ORDER BY observation_id"
+    before = store.rows(question)
+    shutil.rmtree(card)
+    for task, path in joining.items():
+        (tmp_path / f"{task}.safetensors").rename(path)
+    later = Store(settings)
+    later.pipeline.rederive()
+    assert later.pipeline.catch_up() == 0
+    assert later.pipeline.out_of_reach == 9
+    assert later.rows(question) == before
+
+
+def test_rederive_stopped_midway_changes_nothing(
+    config: Callable[..., Config], make_card: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mapping and derived tables change together or not at all."""
+    import ctwatch.pipeline
+
+    store = Store(config())
+    for number, name in enumerate(("L01", "L02", "L03")):
+        store.process(make_card(name, 3, first=10 * number))
+    before = store.dump()
+    (store.config.base / "deployments.csv").write_text(
+        "deploymentID,locationID,folder\nD1,X,L01\nD2,X,L02\nD3,Y,L03\n", "utf-8"
+    )
+    told = config(text="[deployments]\ntable = 'deployments.csv'\n")
+    real, calls = ctwatch.pipeline.derive, itertools.count()
+
+    def cut(*arguments: object) -> None:
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        real(*arguments)  # type: ignore[arg-type]
+
+    later = Store(told)
+    monkeypatch.setattr(ctwatch.pipeline, "derive", cut)
+    with pytest.raises(KeyboardInterrupt):
+        later.pipeline.rederive()
+    assert later.dump() == before
+    monkeypatch.setattr(ctwatch.pipeline, "derive", real)
+    later.pipeline.rederive()
+    assert later.rows("SELECT DISTINCT location_id FROM media ORDER BY 1") == [("X",), ("Y",)]

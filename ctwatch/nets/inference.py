@@ -83,6 +83,8 @@ class Ensemble:
             try:
                 info = read_info(path)
                 reason = _misfit(info, task, members[0][0] if members else None)
+                if info.model_id in {member.model_id for member, _ in members}:
+                    reason = "is another copy of a model that is in this folder already; remove one"
                 if reason is None:
                     members.append(load(path))
                 else:

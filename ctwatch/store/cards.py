@@ -1,7 +1,7 @@
 """Cards, their files, media, models and predictions: the rows that are kept, not derived."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -95,16 +95,16 @@ def superseded_by(
     connection: duckdb.DuckDBPyConnection,
     card_path: str,
     contents: Iterable[tuple[str, str]],
-    paths: Iterable[str] | None = None,
+    paths: Iterable[str],
 ) -> list[str]:
     """Return earlier states of the same folder that the present one contains: the card grew, or a copy was mended.
 
-    Every usable photograph must still be there under its name, and something under the name of every broken one; with
-    `paths`, the names of all files of the card, under the name of every other file too. A folder that was emptied and
+    Every usable photograph must still be there under its name, and something under the name of every broken one; and
+    with `paths`, the names of all files of the card, under the name of every other file too. A folder that was emptied and
     used for another card contains nothing of the earlier one and so is a card of its own.
     """
     now = {(storable(path), media_id) for path, media_id in contents}
-    names = {path for path, _ in now} | {storable(path) for path in paths or ()}
+    names = {path for path, _ in now} | {storable(path) for path in paths}
     rows = connection.execute(
         """
         SELECT c.card_id, f.file_path, f.media_id, f.status = 'failed' AND NOT EXISTS (
@@ -118,7 +118,7 @@ def superseded_by(
         if path is None:
             contained = True
         elif media_id is None:
-            contained = paths is None or path in names
+            contained = path in names
         else:
             contained = (path, media_id) in now or (bool(broken) and path in names)
         earlier[card_id] = earlier.get(card_id, True) and contained
@@ -189,8 +189,14 @@ def add_media(connection: duckdb.DuckDBPyConnection, media: Sequence[Media]) -> 
 
 
 def put_deployments(connection: duckdb.DuckDBPyConnection, pairs: Sequence[tuple[Deployment, Location]]) -> None:
-    """Add or replace deployments and their locations."""
-    deployments = [deployment for deployment, _ in pairs]
+    """Add or replace deployments and their locations; a flag that an earlier card earned stays."""
+    ids = [deployment.deployment_id for deployment, _ in pairs]
+    flags = dict(
+        connection.execute(
+            "SELECT deployment_id, flag FROM raw.deployment WHERE list_contains(?, deployment_id)", [ids]
+        ).fetchall()
+    )
+    deployments = [replace(item, flag=item.flag or flags.get(item.deployment_id)) for item, _ in pairs]
     locations = list({location.location_id: location for _, location in pairs}.values())
     for table, ids in (
         ("deployment", [item.deployment_id for item in deployments]),
@@ -202,6 +208,22 @@ def put_deployments(connection: duckdb.DuckDBPyConnection, pairs: Sequence[tuple
         ("location", locations, Location.__dataclass_fields__),
     ):
         insert(connection, f"raw.{table}", {name: [_text(getattr(item, name)) for item in values] for name in names})
+
+
+def put_table(connection: duckdb.DuckDBPyConnection, pairs: Sequence[tuple[Deployment, Location]]) -> None:
+    """Add the deployments of the user's table that no file counts for; those that left the table go."""
+    connection.execute(
+        "DELETE FROM raw.deployment WHERE source = 'deployments_table' AND deployment_id NOT IN"
+        " (SELECT deployment_id FROM raw.card_file WHERE deployment_id IS NOT NULL AND status IN ('media', 'failed'))"
+    )
+    there = {row[0] for row in connection.execute("SELECT deployment_id FROM raw.deployment").fetchall()}
+    put_deployments(connection, [pair for pair in pairs if pair[0].deployment_id not in there])
+
+
+def forget_deployments(connection: duckdb.DuckDBPyConnection) -> None:
+    """Remove all deployments and locations, to be put anew with every file."""
+    connection.execute("DELETE FROM raw.deployment")
+    connection.execute("DELETE FROM raw.location")
 
 
 def put_card(

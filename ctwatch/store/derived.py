@@ -14,16 +14,15 @@ from ctwatch.store.rows import Columns, insert, registered
 
 @dataclass(frozen=True, slots=True)
 class DeploymentSpan:
-    """When a deployment worked, as far as is known."""
+    """When a deployment worked, as far as its table says."""
 
     deployment_id: str
     location_id: str
+    camera_id: str | None
     start: datetime | None
     end: datetime | None
     start_is_date: bool
     end_is_date: bool
-    first_media: datetime | None
-    last_media: datetime | None
 
 
 def media_columns(connection: duckdb.DuckDBPyConnection, deployment_id: str) -> dict[str, NDArray[Any]]:
@@ -79,13 +78,19 @@ def replace(
 
 
 def drop_orphans(connection: duckdb.DuckDBPyConnection) -> None:
-    """Remove deployments, locations and derived rows that no file counts for any more; duplicates count for none."""
+    """Remove deployments, locations and derived rows that no file counts for any more; duplicates count for none.
+
+    Deployments of the table stay: a camera that worked and saw nothing was surveyed all the same.
+    """
     in_use = (
         "(SELECT DISTINCT deployment_id FROM raw.card_file"
         " WHERE deployment_id IS NOT NULL AND status IN ('media', 'failed'))"
     )
-    for table in ("event", "event_media", "observation", "deployment"):
+    for table in ("event", "event_media", "observation"):
         connection.execute(f"DELETE FROM raw.{table} WHERE deployment_id NOT IN {in_use}")
+    connection.execute(
+        f"DELETE FROM raw.deployment WHERE deployment_id NOT IN {in_use} AND source <> 'deployments_table'"
+    )
     connection.execute("DELETE FROM raw.location WHERE location_id NOT IN (SELECT location_id FROM raw.deployment)")
 
 
@@ -95,16 +100,38 @@ def deployment_ids(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def spans(connection: duckdb.DuckDBPyConnection) -> list[DeploymentSpan]:
-    """Return when each deployment worked: its own dates, and its first and last trustworthy photograph."""
+    """Return the dates of each deployment, as far as its table gives them."""
     sql = """
-        SELECT d.deployment_id, d.location_id, d.deployment_start, d.deployment_end, d.start_is_date, d.end_is_date,
-               min(m.timestamp) FILTER (m.timestamp_trusted), max(m.timestamp) FILTER (m.timestamp_trusted)
-        FROM raw.deployment d
-        LEFT JOIN raw.card_file f ON f.deployment_id = d.deployment_id AND f.status IN ('media', 'failed')
-        LEFT JOIN raw.media m USING (media_id)
-        GROUP BY ALL ORDER BY d.deployment_id
+        SELECT deployment_id, location_id, camera_id, deployment_start, deployment_end, start_is_date, end_is_date
+        FROM raw.deployment ORDER BY deployment_id
     """
     return [DeploymentSpan(*row) for row in connection.execute(sql).fetchall()]
+
+
+def card_spans(
+    connection: duckdb.DuckDBPyConnection, longest_silence_days: int
+) -> dict[str, list[tuple[datetime, datetime]]]:
+    """Return for each deployment the first and last trustworthy time of each card, split at longer silences."""
+    sql = """
+        WITH timed AS (
+            SELECT f.deployment_id, f.card_id, m.timestamp,
+                   m.timestamp - lag(m.timestamp) OVER card > to_days($1) AS after_silence
+            FROM raw.card_file f JOIN raw.media m USING (media_id)
+            WHERE f.status IN ('media', 'failed') AND m.timestamp_trusted
+            WINDOW card AS (PARTITION BY f.deployment_id, f.card_id ORDER BY m.timestamp)
+        ),
+        spells AS (
+            SELECT *, count(*) FILTER (after_silence) OVER (
+                PARTITION BY deployment_id, card_id ORDER BY timestamp
+            ) AS spell FROM timed
+        )
+        SELECT deployment_id, min(timestamp), max(timestamp) FROM spells
+        GROUP BY deployment_id, card_id, spell ORDER BY ALL
+    """
+    found: dict[str, list[tuple[datetime, datetime]]] = {}
+    for deployment_id, first, last in connection.execute(sql, [longest_silence_days]).fetchall():
+        found.setdefault(deployment_id, []).append((first, last))
+    return found
 
 
 def replace_effort(connection: duckdb.DuckDBPyConnection, effort: Columns) -> None:
