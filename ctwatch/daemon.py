@@ -90,7 +90,7 @@ class Daemon:
         if looked_at:
             logger.info("looked at %d photographs of earlier cards", looked_at)
         self._publisher.pending = bool(looked_at) or bool(self._known) or not published
-        self._publisher.publish(at_once=self._publisher.pending)
+        self._publish(at_once=self._publisher.pending)
 
     def _watch(self, observer: InboxObserver) -> None:
         config = self._config
@@ -145,9 +145,9 @@ class Daemon:
         self._refused[snapshot.root] = reason
         self._retry_at[snapshot.root] = self._monotonic() + self._config.watch.retry_s
 
-    def _publish(self) -> None:
+    def _publish(self, *, at_once: bool = False) -> None:
         try:
-            self._publisher.publish()
+            self._publisher.publish(at_once=at_once)
         except StoreError as error:
             # The card is in; what people read is brought up to date when there is room or peace again.
             logger.warning("%s; published later", error)
