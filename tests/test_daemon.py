@@ -23,6 +23,7 @@ from ctwatch.service import read_status
 from ctwatch.store.publish import open_published
 
 DEADLINE_S = 60.0
+WITH_TABLE = "[deployments]\ntable = 'deployments.csv'\n"
 
 
 def until(truth: Callable[[], bool], what: str) -> None:
@@ -48,12 +49,12 @@ def write_card(folder: Path, first: int, files: int = 3) -> None:
 class Station:
     """A folder with a configuration, an inbox, and a daemon in a thread of this process."""
 
-    def __init__(self, root: Path, **watch: Any) -> None:
+    def __init__(self, root: Path, more: str = "", **watch: Any) -> None:
         self.root, self.inbox = root, root / "inbox"
         self.inbox.mkdir()
         options = {"settle_s": 0.4, "sweep_s": 3600.0, **watch}
         lines = "\n".join(f"{key} = {value!r}" for key, value in options.items())
-        (root / "config.toml").write_text(f"[models]\nempty = ''\n[watch]\n{lines}\n", "utf-8")
+        (root / "config.toml").write_text(f"[models]\nempty = ''\n[watch]\n{lines}\n{more}", "utf-8")
         self.config = configuration.load(root / "config.toml")
         self.daemon = Daemon(self.config)
         self.thread = threading.Thread(target=self.daemon.run)
@@ -198,14 +199,9 @@ def test_cards_that_lay_there_before_the_start_are_found_and_those_that_are_in_a
 
 def test_a_broken_deployments_table_keeps_the_card_waiting_and_says_why(tmp_path: Path) -> None:
     """The card is refused with the table's line, and goes in after the table is mended."""
-    made = Station(tmp_path, retry_s=1.0)
+    made = Station(tmp_path, WITH_TABLE, retry_s=1.0)
     table = tmp_path / "deployments.csv"
     table.write_text("deploymentID,locationID\nD1,L01\n", "utf-8")
-    with (tmp_path / "config.toml").open("a") as handle:
-        handle.write("[deployments]\ntable = 'deployments.csv'\n")
-    made.config = configuration.load(tmp_path / "config.toml")
-    made.daemon = Daemon(made.config)
-    made.thread = threading.Thread(target=made.daemon.run)
     made.start()
     try:
         table.write_text("deploymentID,locationID,deploymentStart\nD1,L01,yesterday\n", "utf-8")
@@ -265,14 +261,9 @@ def test_results_that_cannot_be_written_do_not_stop_the_daemon(station: Station)
 
 def test_a_refused_card_that_was_taken_away_is_forgotten(tmp_path: Path) -> None:
     """Status speaks of what lies there."""
-    made = Station(tmp_path)
+    made = Station(tmp_path, WITH_TABLE)
     table = tmp_path / "deployments.csv"
     table.write_text("deploymentID\nD1\n", "utf-8")
-    with (tmp_path / "config.toml").open("a") as handle:
-        handle.write("[deployments]\ntable = 'deployments.csv'\n")
-    made.config = configuration.load(tmp_path / "config.toml")
-    made.daemon = Daemon(made.config)
-    made.thread = threading.Thread(target=made.daemon.run)
     made.start()
     try:
         table.write_text("deploymentID,latitude\nD1,north\n", "utf-8")
