@@ -177,13 +177,10 @@ def report(ctx: click.Context, name: str | None, as_json: bool) -> None:
     from ctwatch.store.publish import open_published
 
     config = _config(ctx)
-    connection = open_published(config.store_folder)
     names = [name] if name else list(REPORT_NAMES)
-    try:
+    with open_published(config.store_folder) as connection:
         answers = {each: reports.answer(connection, each) for each in names if each != "history"}
         histories = histories_of(config, connection) if "history" in names else None
-    finally:
-        connection.close()
     if as_json:
         content: dict[str, Any] = {
             each: [dict(zip(rows.columns, row, strict=True)) for row in rows.rows] for each, rows in answers.items()
@@ -211,11 +208,8 @@ def query(ctx: click.Context, sql: str, as_csv: bool, as_json: bool) -> None:
     from ctwatch.store.publish import open_published
     from ctwatch.store.queries import ask
 
-    connection = open_published(_config(ctx).store_folder)
-    try:
+    with open_published(_config(ctx).store_folder) as connection:
         rows = ask(connection, sql)
-    finally:
-        connection.close()
     if as_json:
         click.echo(reports.as_json(rows))
     elif as_csv:

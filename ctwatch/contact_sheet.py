@@ -24,12 +24,9 @@ PEOPLE = ("human", "Homo sapiens")
 
 def write_sheet(config: Config, path: Path, *, most_events: int = 60) -> Path:
     """Draw the events of the published database, in the order of location and time; returns the path."""
-    connection = open_published(config.store_folder)
-    try:
+    with open_published(config.store_folder) as connection:
         events = event_pictures(connection, most_events)
         total = table(connection, "SELECT count(*) FROM events").rows[0][0]
-    finally:
-        connection.close()
     write(path, events, left_out=total - len(events), title=f"ctwatch: {total} events")
     return path
 

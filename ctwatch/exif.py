@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any
 
@@ -69,17 +69,7 @@ def read(data: bytes) -> Header | None:
     note = exif.get(_MAKER_NOTE)
     told = maker_notes.read(bytes(note), make) if isinstance(note, bytes | bytearray) else None
     told = told or CameraFacts()
-    camera = CameraFacts(
-        make=make,
-        model=model,
-        serial=told.serial or _text(exif.get(_BODY_SERIAL)),
-        user_label=told.user_label,
-        trigger=told.trigger,
-        sequence_number=told.sequence_number,
-        sequence_total=told.sequence_total,
-        event_number=told.event_number,
-        temperature_c=told.temperature_c,
-    )
+    camera = replace(told, make=make, model=model, serial=told.serial or _text(exif.get(_BODY_SERIAL)))
     times = {
         source: text for source, (ifd, tag, _) in _TIME_TAGS.items() if (text := _text(tags.get(ifd, {}).get(tag)))
     }

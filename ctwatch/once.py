@@ -14,9 +14,8 @@ from ctwatch.errors import CardChanged, CtwatchError, InboxMissing
 from ctwatch.names import storable
 from ctwatch.pipeline import CardOutcome, Pipeline
 from ctwatch.pipeline import Progress as Listener
-from ctwatch.results import RESULTS_FOLDER, export
+from ctwatch.results import put_out
 from ctwatch.store.database import Database
-from ctwatch.store.publish import publish
 
 
 def process_cards(config: Config, cards: Sequence[Path], console: Console) -> list[CardOutcome]:
@@ -37,9 +36,9 @@ def process_cards(config: Config, cards: Sequence[Path], console: Console) -> li
                 except (CardChanged, InboxMissing) as error:
                     unfinished.append(error)  # the other cards have done nothing wrong
     except KeyboardInterrupt:
-        _put_out(config, database)
+        put_out(config, database)
         raise
-    _put_out(config, database)
+    put_out(config, database)
     if unfinished:
         raise type(unfinished[0])("\n".join(str(error) for error in unfinished))
     return outcomes
@@ -53,7 +52,7 @@ def derive_again(config: Config, console: Console, *, inference: bool) -> str:
     if inference:
         with _bar(console) as bar, bar("looking at earlier cards") as listener:
             looked_at = pipeline.catch_up(progress=listener)
-    _put_out(config, database)
+    put_out(config, database)
     told = f"events, observations and effort derived again; models looked at {looked_at} photographs"
     if pipeline.out_of_reach:
         told += f"; {pipeline.out_of_reach} more that they should see are gone: drop their cards again"
@@ -65,11 +64,6 @@ def _ready(config: Config) -> tuple[Database, Pipeline]:
     database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
     database.prepare()
     return database, Pipeline(config, database, panel.load(config))
-
-
-def _put_out(config: Config, database: Database) -> None:
-    publish(database)
-    export(config, config.store_folder / RESULTS_FOLDER)
 
 
 class _Bars:

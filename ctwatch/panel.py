@@ -1,7 +1,6 @@
 """The ensembles that a configuration names, loaded and ready to look."""
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,6 +14,7 @@ from ctwatch.domain import Canvas, ModelInfo, Task
 from ctwatch.errors import ModelError
 from ctwatch.nets import device as devices
 from ctwatch.nets.inference import Ensemble
+from ctwatch.reading import worker_count
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def folder(config: Config, task: Task) -> Path | None:
 def load(config: Config) -> Panel:
     """Load the ensembles; raises ModelError with every file that does not fit, of both tasks."""
     device = devices.choose(config.models.device)
-    threads = config.models.threads or len(os.sched_getaffinity(0))
+    threads = worker_count(config.models.threads)
     loaded: dict[Task, Ensemble | None] = {}
     problems = []
     for task in Task:

@@ -42,7 +42,7 @@ class ReadFile:
 
 
 def worker_count(configured: int) -> int:
-    """Return how many threads read: as configured, or one per core that this process may use."""
+    """Return how many threads work: as configured, or for 0 one per core that this process may use."""
     return configured or len(os.sched_getaffinity(0))
 
 

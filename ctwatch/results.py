@@ -75,12 +75,9 @@ def histories_of(config: Config, connection: "duckdb.DuckDBPyConnection") -> His
 
 def export(config: Config, folder: Path, names: Sequence[str] = TABLES) -> list[Path]:
     """Write the named tables into a folder from the published database; returns the paths."""
-    connection = open_published(config.store_folder)
-    try:
+    with open_published(config.store_folder) as connection:
         rows = queries.event_observations(connection)
         tables = histories_of(config, connection)
-    finally:
-        connection.close()
     dropped = sum(history.dropped for history in tables.of_species)
     if dropped:
         logger.warning("%d detections fall outside the effort and are in no cell of the histories", dropped)
@@ -93,6 +90,12 @@ def export(config: Config, folder: Path, names: Sequence[str] = TABLES) -> list[
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written to ({error.strerror}); make room, or mend its rights") from error
     return written
+
+
+def put_out(config: Config, database: Database) -> None:
+    """Publish the database and write the tables of its results folder."""
+    publish(database)
+    export(config, config.store_folder / RESULTS_FOLDER)
 
 
 class Publisher:
@@ -109,8 +112,7 @@ class Publisher:
         if not at_once and (not self.pending or started < self._earliest_next):
             return False
         self._earliest_next = started + RETRY_S
-        publish(self._database)
-        export(self._config, self._config.store_folder / RESULTS_FOLDER)
+        put_out(self._config, self._database)
         ended = self._monotonic()
         self._earliest_next = ended + (ended - started) * (1 / SHARE_OF_TIME - 1)
         self.pending = False

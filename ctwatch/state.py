@@ -18,8 +18,7 @@ def state(config: Config) -> dict[str, Any]:
         "in": None,
     }
     if (config.store_folder / PUBLISHED_NAME).exists():
-        connection = open_published(config.store_folder)
-        try:
+        with open_published(config.store_folder) as connection:
             cards = table(
                 connection,
                 "SELECT count(*) AS cards, sum(files_seen)::BIGINT AS files, sum(failed)::BIGINT AS failed,"
@@ -30,8 +29,6 @@ def state(config: Config) -> dict[str, Any]:
                 "SELECT (SELECT count(*) FROM media) AS media, (SELECT count(*) FROM events) AS events,"
                 " (SELECT count(DISTINCT event_id) FROM review_queue) AS to_review",
             )
-        finally:
-            connection.close()
         facts["in"] = dict(zip((*cards.columns, *more.columns), (*cards.rows[0], *more.rows[0]), strict=True))
     return facts
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from ctwatch.daemon import Daemon, only_one
 from ctwatch.demo.station import CARDS, maker_note, photograph
 from ctwatch.errors import StoreBusy
 from ctwatch.service import read_status
+from ctwatch.store.database import PUBLISHED_NAME
 from ctwatch.store.publish import open_published
 
 DEADLINE_S = 60.0
@@ -72,11 +74,12 @@ class Station:
         return read_status(self.config.store_folder) or {}
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        connection = open_published(self.config.store_folder)
-        try:
-            return connection.execute(sql).fetchall()
-        finally:
-            connection.close()
+        # A copy: within one process DuckDB hands out a file that is open already, so that the daemon's thread would be
+        # given the version that this one holds. Readers are other processes.
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(self.config.store_folder / PUBLISHED_NAME, folder)
+            with open_published(Path(folder)) as connection:
+                return connection.execute(sql).fetchall()
 
     def until_cards(self, names: set[str]) -> None:
         until(

@@ -117,13 +117,10 @@ def _wait(
 
 def _show(config: configuration.Config, folder: Path, console: Console) -> None:
     sheet = write_sheet(config, folder / "contact-sheet.png")
-    connection = open_published(config.store_folder)
-    try:
+    with open_published(config.store_folder) as connection:
         for name in ("cards", "species", "decisions", "effort", "review", "failures", "duplicates"):
             report.show(console, report.REPORTS[name][0], report.answer(connection, name))
         report.show_histories(console, histories_of(config, connection))
-    finally:
-        connection.close()
     results = config.store_folder / RESULTS_FOLDER
     for what, where in (
         ("Database to open", config.store_folder / PUBLISHED_NAME),

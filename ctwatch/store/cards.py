@@ -13,6 +13,11 @@ from ctwatch.domain import CardSnapshot, Deployment, FileStat, FileStatus, Ignor
 from ctwatch.names import raw_bytes, storable
 from ctwatch.store.rows import insert, registered, select_for
 
+DEPLOYMENTS_IN_USE = (
+    "(SELECT DISTINCT deployment_id FROM raw.card_file"
+    " WHERE deployment_id IS NOT NULL AND status IN ('media', 'failed'))"
+)
+"""Deployments that some file counts for; duplicates count for none."""
 _LATEST_NS = 2**63 - 1
 """The year 2262; file systems reach further."""
 
@@ -213,8 +218,7 @@ def put_deployments(connection: duckdb.DuckDBPyConnection, pairs: Sequence[tuple
 def put_table(connection: duckdb.DuckDBPyConnection, pairs: Sequence[tuple[Deployment, Location]]) -> None:
     """Add the deployments of the user's table that no file counts for; those that left the table go."""
     connection.execute(
-        "DELETE FROM raw.deployment WHERE source = 'deployments_table' AND deployment_id NOT IN"
-        " (SELECT deployment_id FROM raw.card_file WHERE deployment_id IS NOT NULL AND status IN ('media', 'failed'))"
+        f"DELETE FROM raw.deployment WHERE source = 'deployments_table' AND deployment_id NOT IN {DEPLOYMENTS_IN_USE}"
     )
     there = {row[0] for row in connection.execute("SELECT deployment_id FROM raw.deployment").fetchall()}
     put_deployments(connection, [pair for pair in pairs if pair[0].deployment_id not in there])

@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from ctwatch.store.cards import DEPLOYMENTS_IN_USE
 from ctwatch.store.rows import Columns, insert, registered
 
 
@@ -82,14 +83,10 @@ def drop_orphans(connection: duckdb.DuckDBPyConnection) -> None:
 
     Deployments of the table stay: a camera that worked and saw nothing was surveyed all the same.
     """
-    in_use = (
-        "(SELECT DISTINCT deployment_id FROM raw.card_file"
-        " WHERE deployment_id IS NOT NULL AND status IN ('media', 'failed'))"
-    )
     for table in ("event", "event_media", "observation"):
-        connection.execute(f"DELETE FROM raw.{table} WHERE deployment_id NOT IN {in_use}")
+        connection.execute(f"DELETE FROM raw.{table} WHERE deployment_id NOT IN {DEPLOYMENTS_IN_USE}")
     connection.execute(
-        f"DELETE FROM raw.deployment WHERE deployment_id NOT IN {in_use} AND source <> 'deployments_table'"
+        f"DELETE FROM raw.deployment WHERE deployment_id NOT IN {DEPLOYMENTS_IN_USE} AND source <> 'deployments_table'"
     )
     connection.execute("DELETE FROM raw.location WHERE location_id NOT IN (SELECT location_id FROM raw.deployment)")
 
