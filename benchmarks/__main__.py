@@ -1,22 +1,40 @@
-"""`python -m benchmarks NAME [--images N] [--json]`: one table, or one JSON object whose key `ratio` is the figure."""
+"""`python -m benchmarks NAME`: one table, or one JSON object whose key `ratio` is the figure; `experiments` writes a page."""
 
 import argparse
+import importlib
 import json
+import sys
+from pathlib import Path
 
-from benchmarks import roofline
-
-BENCHMARKS = {"roofline": roofline.measure}
+BENCHMARKS = ("roofline", "training")
+"""Modules with a function `measure(images, rounds)`."""
 
 
 def main() -> None:
-    """Run one benchmark and print what it found."""
+    """Run one benchmark and print what it found, or the standing experiment."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=sorted(BENCHMARKS))
-    parser.add_argument("--images", type=int, default=240, help="photographs of 3 megapixels to make and process")
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds; medians are reported")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    commands = parser.add_subparsers(dest="name", required=True, metavar="NAME")
+    for name in BENCHMARKS:
+        command = commands.add_parser(name)
+        command.add_argument("--images", type=int, default=240, help="photographs of 3 megapixels to make and process")
+        command.add_argument("--rounds", type=int, default=3, help="interleaved rounds; medians are reported")
+        command.add_argument("--json", action="store_true", help="print JSON")
+    experiments = commands.add_parser(
+        "experiments", help="what holds on generated worlds; some 20 minutes on two cores"
+    )
+    experiments.add_argument(
+        "--quick", action="store_true", help="one tiny world: shows that everything works, no more"
+    )
+    experiments.add_argument("--out", type=Path, default=Path("docs"), help="folder of experiments.md")
+    experiments.add_argument("--work", type=Path, default=Path("data/experiments"), help="worlds, models and answers")
+    experiments.add_argument("--processes", type=int, default=2, help="networks that are trained side by side")
     arguments = parser.parse_args()
-    figures = BENCHMARKS[arguments.name](arguments.images, arguments.rounds)
+    if arguments.name == "experiments":
+        from benchmarks.experiments.command import experiments as run
+
+        print(run(arguments.quick, arguments.out, arguments.work, arguments.processes, _say))
+        return
+    figures = importlib.import_module(f"benchmarks.{arguments.name}").measure(arguments.images, arguments.rounds)
     if arguments.json:
         print(json.dumps(figures))
     else:
@@ -24,4 +42,9 @@ def main() -> None:
             print(f"{name:34}{value:>12.4g}" if isinstance(value, float) else f"{name:34}{value!s:>12}")
 
 
-main()
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from ctwatch.background import Miniature
 from ctwatch.domain import BLANK
 from ctwatch.ensemble import Averaging, average
 from ctwatch.nets.inference import Ensemble
@@ -25,6 +26,7 @@ class Frame:
     taken: datetime | None
     """None where the time cannot be trusted or the frame is time-lapse: it then stands alone."""
     pixels: Pixels
+    miniature: Miniature | None = None
 
 
 class Classifier:
@@ -57,6 +59,7 @@ class Classifier:
         self._event_has_animal = False
         self._previous: Frame | None = None
         self._predictions: list[Prediction] = []
+        self._miniatures: dict[str, Miniature] = {}
 
     def push(self, frame: Frame) -> None:
         """Take the next frame; networks run when a batch is full."""
@@ -84,6 +87,14 @@ class Classifier:
         taken, self._predictions = self._predictions, []
         return taken
 
+    def take_miniatures(self) -> dict[str, Miniature]:
+        """Hand over the miniatures of the frames that the empty filter has seen since, by media id.
+
+        They belong into one transaction with the predictions of `take`: what has predictions is not read again.
+        """
+        taken, self._miniatures = self._miniatures, {}
+        return taken
+
     def _filter(self) -> None:
         batch, self._for_empty = self._for_empty, []
         if not batch:
@@ -93,6 +104,7 @@ class Classifier:
             p = self._look(self._panel.empty, batch)
             averaged = average(p, self._averaging)[:, self._panel.empty.labels.index(BLANK)]
             blank = averaged >= self._blank_threshold
+            self._miniatures |= {frame.media_id: frame.miniature for frame in batch if frame.miniature is not None}
         if self._panel.species is None:
             return
         for frame, is_blank in zip(batch, blank, strict=True):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ctwatch.background import HEIGHT, WIDTH, Miniature, miniature
 from ctwatch.domain import Canvas, Failure
 from ctwatch.jpeg import has_end, scan_count
 
@@ -46,11 +47,18 @@ def decode(data: bytes, canvas: Canvas) -> NDArray[np.uint8]:
     Returns an array (3, height, width), uint8. Raises `UnusableImage` for anything that is not a whole photograph.
     """
     with _opened(data) as image:
+        return _squashed(_upright_rgb(image, canvas.width, canvas.height), canvas)
+
+
+def decode_with_miniature(data: bytes, canvas: Canvas) -> tuple[NDArray[np.uint8], Miniature]:
+    """Decode a photograph once, onto a canvas as `decode` does and to the miniature of the whole frame, strips and all.
+
+    Raises `UnusableImage`.
+    """
+    with _opened(data) as image:
         upright = _upright_rgb(image, canvas.width, canvas.height)
-        width, height = upright.size
-        box = (0.0, height * canvas.banner_top, float(width), height * (1.0 - canvas.banner_bottom))
-        squashed = upright.resize((canvas.width, canvas.height), Image.Resampling.BILINEAR, box=box)
-        return np.ascontiguousarray(np.asarray(squashed, dtype=np.uint8).transpose(2, 0, 1))
+        small = upright.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        return _squashed(upright, canvas), miniature(np.asarray(small, dtype=np.uint8))
 
 
 def decode_for_people(data: bytes, max_width: int, max_height: int) -> NDArray[np.uint8]:
@@ -98,6 +106,13 @@ class _opened:  # noqa: N801 - reads as a verb where it is used
         text = str(error).lower()
         cut = "truncated" in text or "broken data stream" in text or "incomplete" in text
         raise UnusableImage(Failure.TRUNCATED if cut else Failure.UNREADABLE, _reason(error)) from error
+
+
+def _squashed(upright: Image.Image, canvas: Canvas) -> NDArray[np.uint8]:
+    width, height = upright.size
+    box = (0.0, height * canvas.banner_top, float(width), height * (1.0 - canvas.banner_bottom))
+    squashed = upright.resize((canvas.width, canvas.height), Image.Resampling.BILINEAR, box=box)
+    return np.ascontiguousarray(np.asarray(squashed, dtype=np.uint8).transpose(2, 0, 1))
 
 
 def dimensions(data: bytes) -> tuple[int, int]:

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctwatch import events
+from ctwatch.background import blank_evidence
 from ctwatch.config import Config
 from ctwatch.decisions import Decision, Scores, Thresholds, decide_events, decide_frames
 from ctwatch.domain import BLANK, ModelInfo, ObservationType
-from ctwatch.ensemble import Averaging, average_present
+from ctwatch.ensemble import Averaging, average_present, with_opinion
 from ctwatch.identity import derived_id
 from ctwatch.store import derived
 from ctwatch.store.rows import Columns
@@ -80,14 +81,17 @@ def derive(connection: "duckdb.DuckDBPyConnection", deployment_id: str, config: 
     )
     grouping = events.group(frames, config.events.rule())
     ids = events.event_ids(frames, grouping)
-    scores = _scores(connection, media, config, models)
+    event_of_frame = np.full(len(frames), -1, dtype=np.int64)
+    event_of_frame[grouping.order] = grouping.event_of_position()
+    background = np.full(len(frames), np.nan)
+    if config.decisions.background and models.empty:
+        background = _background(connection, frames, grouping, event_of_frame)
+    scores = _scores(connection, media, config, models, background)
     limits = thresholds(config, models)
     averaging, pooling = Averaging(config.decisions.averaging), Averaging(config.decisions.event_pooling)
     starts, ends = _spans(frames, grouping)
     by_event = decide_events(scores, grouping, limits, averaging, pooling)
     by_frame = decide_frames(scores, limits, averaging)
-    event_of_frame = np.full(len(frames), -1, dtype=np.int64)
-    event_of_frame[grouping.order] = grouping.event_of_position()
     rows = _Rows(deployment_id, models.classified_by)
     for decision in by_event:
         number = decision.unit
@@ -185,8 +189,34 @@ _OBSERVATION = (
 )
 
 
+def _background(
+    connection: "duckdb.DuckDBPyConnection",
+    frames: events.Frames,
+    grouping: events.Grouping,
+    event_of_frame: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """What the deployment's own background says of blank, (N,); NaN where it says nothing or there is no miniature."""
+    evidence = np.full(len(frames), np.nan)
+    rows, pixels, colour = derived.miniatures(connection, frames.media_id)
+    # In capture order, so that frames of one second stay as the camera took them; each time-lapse frame is its own event.
+    lapsed = np.flatnonzero(frames.time_lapse)
+    place = np.empty(len(frames), dtype=np.int64)
+    place[np.concatenate([grouping.order, lapsed[np.argsort(frames.file_order[lapsed])]])] = np.arange(len(frames))
+    own = np.where(event_of_frame >= 0, event_of_frame, len(grouping) + place)
+    seconds = frames.timestamp.astype("datetime64[us]").astype(np.int64) / 1e6
+    times = np.where(frames.trusted & ~np.isnat(frames.timestamp), seconds, np.nan)
+    order = np.argsort(place[rows])
+    taken = rows[order]
+    evidence[taken] = blank_evidence(pixels[order], colour[order], times[taken], own[taken])
+    return evidence
+
+
 def _scores(
-    connection: "duckdb.DuckDBPyConnection", media: dict[str, NDArray[Any]], config: Config, models: Models
+    connection: "duckdb.DuckDBPyConnection",
+    media: dict[str, NDArray[Any]],
+    config: Config,
+    models: Models,
+    background: NDArray[np.float64],
 ) -> Scores:
     averaging = Averaging(config.decisions.averaging)
     readable = media["readable"].astype(bool)
@@ -194,6 +224,7 @@ def _scores(
     if models.empty:
         labels = models.empty[0].labels
         p = derived.predictions(connection, media["media_id"], [model.model_id for model in models.empty], len(labels))
+        p = with_opinion(p, labels.index(BLANK), background)
         blank = average_present(p, averaging)[:, labels.index(BLANK)]
     species_labels = models.species[0].labels if models.species else ()
     members = derived.predictions(

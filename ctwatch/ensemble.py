@@ -55,6 +55,20 @@ def average_present(probabilities: NDArray[np.floating], how: Averaging) -> NDAr
     return averaged
 
 
+def with_opinion(probabilities: NDArray[np.floating], label: int, opinion: NDArray[np.float64]) -> NDArray[np.floating]:
+    """Add a member that has a probability for one label only: (N, M, K) and (N,) -> (N, M + 1, K).
+
+    What it leaves goes to the other labels in equal parts. It is absent (NaN) where it has no opinion, and where no other
+    member saw the frame: alone it decides nothing.
+    """
+    count, _, labels = probabilities.shape
+    seen = ~np.isnan(probabilities).any(axis=2).all(axis=1)
+    own = np.where(seen, opinion, np.nan)
+    member = np.repeat(((1.0 - own) / max(1, labels - 1))[:, None], labels, axis=1)
+    member[:, label] = own
+    return np.concatenate([probabilities, member.reshape(count, 1, labels)], axis=1)
+
+
 def pool(probabilities: NDArray[np.float64], starts: NDArray[np.int64], how: Averaging) -> NDArray[np.float64]:
     """Average runs of consecutive rows: (N, K) and the E positions at which runs begin -> (E, K).
 

@@ -339,6 +339,9 @@ class Pipeline:
         with self._database.writing() as connection:
             cards.add_models(connection, [*self._models.empty, *self._models.species])
             cards.add_predictions(connection, classifier.take())
+            miniatures = classifier.take_miniatures()
+            if self._config.decisions.background:
+                cards.add_miniatures(connection, miniatures)
         self._at("saved")
 
     def _rules(self) -> ReadingRules:
@@ -364,7 +367,8 @@ def _folders(snapshot: CardSnapshot, path: str) -> list[str]:
 
 def _frame(media: Media, deployment_id: str, read: ReadFile) -> Frame:
     alone = media.capture_method is CaptureMethod.TIME_LAPSE or not media.timestamp.trusted
-    return Frame(media.media_id, deployment_id, None if alone else media.timestamp.value, read.pixels or {})
+    taken = None if alone else media.timestamp.value
+    return Frame(media.media_id, deployment_id, taken, read.pixels or {}, read.miniature)
 
 
 def _ids(models: Sequence[ModelInfo]) -> list[str]:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctwatch import exif, maker_notes, timeline
+from ctwatch.background import Miniature
 from ctwatch.card import UnusableFile, read_bytes
-from ctwatch.decode import UnusableImage, decode
+from ctwatch.decode import UnusableImage, decode, decode_with_miniature
 from ctwatch.domain import Canvas, CaptureMethod, Failure, FileStat, Media
 from ctwatch.identity import content_id
 
@@ -39,6 +40,8 @@ class ReadFile:
     failure: Failure | None = None
     detail: str | None = None
     pixels: Mapping[Canvas, NDArray[np.uint8]] | None = None
+    miniature: Miniature | None = None
+    """There wherever `pixels` are."""
 
 
 def worker_count(configured: int) -> int:
@@ -95,16 +98,23 @@ def read_file(
     if header is None:
         return ReadFile(file, None, Failure.NOT_AN_IMAGE, "the bytes are no image, whatever the name says")
     media_id = content_id(data)
-    failure, detail, pixels = None, None, None
+    failure, detail, pixels, miniature = None, None, None, None
     if not is_known(media_id):
         try:
-            pixels = {canvas: decode(data, canvas) for canvas in canvases or (VERIFYING_CANVAS,)}
+            pixels, miniature = _decoded(data, canvases or (VERIFYING_CANVAS,))
         except UnusableImage as error:
             failure, detail = error.failure, error.detail
             if failure is Failure.NOT_AN_IMAGE:
                 failure, detail = Failure.UNREADABLE, f"{header.mediatype} of a kind that cannot be decoded"
     media = _media(media_id, file, header, rules, failure, detail)
-    return ReadFile(file, media, failure, detail, pixels)
+    return ReadFile(file, media, failure, detail, pixels, miniature)
+
+
+def _decoded(data: bytes, canvases: Sequence[Canvas]) -> tuple[dict[Canvas, NDArray[np.uint8]], Miniature]:
+    """Decode a photograph onto every canvas; its miniature comes of the first one's decoding."""
+    first, *others = canvases
+    pixels, miniature = decode_with_miniature(data, first)
+    return {first: pixels, **{canvas: decode(data, canvas) for canvas in others}}, miniature
 
 
 def _written(file: FileStat) -> datetime | None:

@@ -15,6 +15,7 @@ from PIL import Image
 from ctwatch import config as configuration
 from ctwatch.card import snapshot
 from ctwatch.config import Config
+from ctwatch.domain import Canvas
 from ctwatch.pipeline import CardOutcome, Pipeline
 from ctwatch.store.database import Database
 
@@ -94,6 +95,32 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
             info = ModelInfo("", f"{task}{member}", task, "thin_resnet10", labels, preprocessing, 1.0)
             save(root / str(task) / f"member{member}.safetensors", net, info)
     return root
+
+
+@pytest.fixture(scope="session")
+def tiny_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn photographs of nine places that nothing was trained on, with a labels.csv."""
+    from ctwatch_train.generate import write_scenes
+
+    from ctwatch.demo.scenes import RESERVED_LOCATIONS
+
+    out = tmp_path_factory.mktemp("scenes")
+    write_scenes(out, locations=9, events=9, seed=3, first=RESERVED_LOCATIONS + 500)
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_set(tiny_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of small frames of them, divided by location."""
+    from ctwatch_train.building import SetOptions, build_set
+    from ctwatch_train.labels import read
+    from ctwatch_train.progress import unseen
+    from ctwatch_train.split import Shares
+
+    out = tmp_path_factory.mktemp("set") / "set"
+    options = SetOptions(Canvas(40, 56), shares=Shares(0.25, 0.25, 0.15))
+    build_set([read(f"drawn={tiny_scenes / 'labels.csv'}")], out, options, say=lambda _: None, shown=unseen)
+    return out
 
 
 @pytest.fixture

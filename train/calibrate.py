@@ -1,19 +1,18 @@
-"""Makes a network's probabilities mean what they say, and chooses the empty filter's threshold."""
+"""Makes a network's probabilities mean what they say: temperature, priors, and the empty filter's threshold."""
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from ctwatch.nets.model_file import TEMPERATURES
 
-from .data import Numbers
+from .measure import Flags, Floats
+from .targets import Numbers
 
 LEAST_ITEMS = 100
-
-Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 def temperature(logits: Floats, targets: Numbers) -> float:
@@ -25,11 +24,16 @@ def temperature(logits: Floats, targets: Numbers) -> float:
 
     Returns:
         T by L-BFGS from 1.5, kept in 0.05..20; 1.0 when there are fewer than 100 items to fit it on.
+
+    Raises:
+        ValueError: A logit is not finite.
     """
+    if not np.isfinite(logits).all():
+        raise ValueError("logits that are not numbers")
     if len(targets) < LEAST_ITEMS:
         return 1.0
     values = torch.from_numpy(np.asarray(logits, np.float64))
-    truth = torch.from_numpy(targets)
+    truth = torch.from_numpy(np.asarray(targets, np.int64))
     log_t = torch.tensor(math.log(1.5), dtype=torch.float64, requires_grad=True)
     search = torch.optim.LBFGS([log_t], lr=0.5, max_iter=100, line_search_fn="strong_wolfe")
 
@@ -40,11 +44,77 @@ def temperature(logits: Floats, targets: Numbers) -> float:
         return loss
 
     search.step(closure)  # type: ignore[no-untyped-call]
-    found = math.exp(float(log_t.detach()))
-    return min(max(found, TEMPERATURES[0]), TEMPERATURES[1]) if math.isfinite(found) else 1.0
+    found = float(log_t.detach())
+    low, high = (math.log(limit) for limit in TEMPERATURES)
+    return math.exp(min(max(found, low), high)) if math.isfinite(found) else 1.0
 
 
-def blank_threshold(blank: Floats, is_animal: np.ndarray[Any, np.dtype[np.bool_]], recall: float) -> float:
+def uncalibrated(probabilities: Floats, divisor: float) -> NDArray[np.float64]:
+    """Return softmax(logits) from softmax(logits / divisor): powers of the probabilities, normalised, (..., K).
+
+    Exact but for probabilities that were too small for their type and are 0; those stay 0.
+    """
+    values = np.asarray(probabilities, np.float64)
+    highest = values.max(axis=-1, keepdims=True)
+    raised = (values / np.where(highest > 0, highest, 1.0)) ** divisor
+    return np.asarray(raised / np.maximum(raised.sum(axis=-1, keepdims=True), 1e-300), np.float64)
+
+
+def priors(targets: Numbers, labels: int, smoothing: float = 1.0) -> NDArray[np.float64]:
+    """Return how frequent each of K labels is, (K,), summing to 1.
+
+    Laplace's rule: `smoothing` items more of each label than were counted, so that none has a prior of 0. Targets
+    below 0 do not count.
+    """
+    known = np.asarray(targets, np.int64)
+    return prior_of_counts(np.bincount(known[known >= 0], minlength=labels), smoothing)
+
+
+def prior_of_counts(counts: NDArray[np.integer], smoothing: float = 1.0) -> NDArray[np.float64]:
+    """Return `priors` of counts (K,) that are known already."""
+    values = np.asarray(counts, np.float64) + smoothing
+    if (values <= 0).any():
+        raise ValueError("a label without items has no prior unless it is smoothed")
+    return np.asarray(values / values.sum(), np.float64)
+
+
+def reprior(
+    probabilities: Floats,
+    source_prior: Floats,
+    target_prior: Floats | None = None,
+    tau: float = 1.0,
+) -> NDArray[np.float64]:
+    """Return probabilities (..., K) as they would be had labels been as frequent as `target_prior` says.
+
+    p'(k) is proportional to p(k) (target(k) / source(k))^tau: post-hoc logit adjustment (Menon et al. 2021; their rule
+    is an even target), and for tau = 1 exactly Bayes' rule for another prior (Saerens et al. 2002). One model so gives
+    decisions for natural and for equal frequencies, without retraining.
+
+    Args:
+        probabilities: (..., K), rows that sum to 1.
+        source_prior: (K,) frequencies that the model learned with; positive.
+        target_prior: (K,) frequencies to decide for; equal ones if None.
+        tau: How far to go, 0 leaves everything as it is.
+
+    Raises:
+        ValueError: A prior is not positive and finite, or the sizes differ.
+    """
+    values = np.asarray(probabilities, np.float64)
+    source = np.asarray(source_prior, np.float64)
+    target = np.full(len(source), 1.0) if target_prior is None else np.asarray(target_prior, np.float64)
+    if source.shape != values.shape[-1:] or target.shape != source.shape:
+        raise ValueError(f"priors of {len(source)} and {len(target)} labels for {values.shape[-1]} probabilities")
+    for prior in (source, target):
+        if not np.isfinite(prior).all() or (prior <= 0).any():
+            raise ValueError("a prior must be positive for every label; see `priors`")
+    if not np.isfinite(values).all():
+        raise ValueError("probabilities that are not numbers")
+    logs = tau * (np.log(target / target.sum()) - np.log(source / source.sum()))
+    moved = values * np.exp(logs - logs.max())
+    return np.asarray(moved / np.maximum(moved.sum(axis=-1, keepdims=True), 1e-300), np.float64)
+
+
+def blank_threshold(blank: Floats, is_animal: Flags, recall: float) -> float:
     """Return the smallest probability of blank from which a frame may count as blank.
 
     At least `recall` of the animal frames stay below it. 1.0 when there are none to choose it on.

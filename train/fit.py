@@ -1,290 +1,350 @@
-"""Trains the networks of a recipe on location-disjoint splits, calibrates, measures and writes them."""
+"""Trains the networks of a recipe on a set, calibrates them and writes their model files."""
 
+import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import platform
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torchvision
+from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional
 
-from ctwatch.domain import BLANK, ModelInfo, Preprocessing, Task
-from ctwatch.ensemble import Averaging
-from ctwatch.errors import ConfigError, CtwatchError, ModelError
-from ctwatch.nets.architectures import build
+import ctwatch
+from ctwatch.domain import BLANK, ModelInfo, Task
+from ctwatch.errors import ConfigError, ModelError
 from ctwatch.nets.model_file import read_info, save
-from ctwatch.nets.preprocessing import prepare
 
-from .batches import augment, channel_statistics, draw_batches, weights
-from .calibrate import Floats, blank_threshold, temperature
-from .data import SPLITS, Labelled, Numbers, decode_all, read_sources, target
-from .measure import event_figures, figures
-from .progress import say, shown
-from .recipe import Member, Recipe
-from .split import assign
+from .calibrate import blank_threshold, priors, temperature
+from .engine import Training, look
+from .features import cached_features, train_head
+from .losses import Criterion
+from .measure import figures
+from .networks import deployable, start, training_network
+from .plots import training_curve
+from .preparation import Prepared, prepare
+from .processes import Processes, joined
+from .progress import say, shown, unseen
+from .recipe import Member, Recipe, parse_recipe
+from .sampling import Drawn, Floats, Stream, chances, stream
+from .targets import targets
 
-EVALUATION_BATCH = 64
-MOST_NAMED = 8
-"""A card names the locations of a split when there are no more than this."""
-
-
-class TrainingError(CtwatchError):
-    """A training that cannot go on, with what to change."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """Decoded photographs with the target and the split of each."""
-
-    data: Labelled
-    targets: Numbers
-    """(N,); -1 for blank frames in the species task."""
-    splits: np.ndarray[Any, np.dtype[np.str_]]
-
-    def rows(self, split: str, *, known: bool = True) -> Numbers:
-        """Return the rows of a split; only those with a label of their own unless `known` is False."""
-        inside = self.splits == split
-        return np.flatnonzero(inside & (self.targets >= 0) if known else inside)
+RECIPE_ALONE = ("members", "notes", "name", "set")
+"""What is said about a training and who else is trained does not change a network."""
 
 
-def prepare_data(recipe: Recipe) -> Prepared:
-    """Read, split and decode everything that a recipe names.
+def adapted(
+    recipe: Recipe,
+    *,
+    architectures: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    members: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    weights: str | None = None,
+    transfer: str | None = None,
+) -> Recipe:
+    """Return a recipe with what the command line says otherwise.
 
-    Files that cannot be used are listed, and the work goes on without them.
+    Args:
+        recipe: Everything that is not said otherwise stays as it is.
+        architectures: Each with every seed.
+        seeds: Each with every architecture.
+        members: How many networks in all: the architectures in turn, each time round with the next seed.
+        epochs: Of training; regimes are scaled to it.
+        batch_size: Photographs in a batch.
+        weights: Local file to start from.
+        transfer: Which weights learn.
 
     Raises:
-        ConfigError: Tables have problems, a label has no training photograph, or a split is empty.
+        ConfigError: The result is no recipe.
     """
-    examples = read_sources(recipe, say)
-    kept = [each for each in examples if target(each.label, recipe.task, recipe.labels) is not None]
-    if len(kept) < len(examples):
-        say(f"{len(examples) - len(kept)} photographs have a label that the recipe does not name; they are left out")
-    if not kept:
-        raise ConfigError([f"no photograph has one of the labels {', '.join(recipe.labels)}"])
-    canvas = recipe.decoded
-    with shown("decoding") as progress:
-        data = decode_all(kept, canvas, progress)
-    for line in data.unusable:
-        say(f"not usable: {line}")
-    if data.unusable:
-        say(f"{len(data.unusable)} photographs could not be used")
-    numbers = [target(each.label, recipe.task, recipe.labels) for each in data.examples]
-    splits = assign(
-        data.examples, validation=recipe.validation_fraction, test=recipe.test_fraction, seed=recipe.split_seed
+    changed = recipe.as_table()
+    if architectures or seeds or members is not None:
+        named = list(architectures) or list(dict.fromkeys(each.architecture for each in recipe.members))
+        numbers = list(seeds) or sorted({each.seed for each in recipe.members})
+        pairs = [(name, seed) for seed in numbers for name in named]
+        if members is not None:
+            pairs = [(named[n % len(named)], numbers[0] + n // len(named)) for n in range(members)]
+        changed["members"] = [{"architecture": name, "seed": seed} for name, seed in pairs]
+    for key, value in (("epochs", epochs), ("batch_size", batch_size)):
+        changed[key] = changed[key] if value is None else value
+    for key, text in (("weights", weights), ("transfer", transfer)):
+        changed["start"][key] = changed["start"][key] if text is None else text
+    # Through JSON, so that tuples are the lists that a TOML file has.
+    return parse_recipe(json.loads(json.dumps(changed)), "command line")
+
+
+def fit(
+    recipe: Recipe,
+    source: Any,
+    out: Path,
+    *,
+    device: torch.device,
+    checkpoint_s: float = 300.0,
+) -> tuple[ModelInfo, ...]:
+    """Train every member of a recipe into a folder and return what was written.
+
+    A model that the same recipe has already made from the same set is kept, and a training that was interrupted goes on
+    at its last checkpoint, to the same result.
+
+    Args:
+        recipe: What to train.
+        source: The `TrainingSet` to learn from.
+        out: Folder of the ensemble; made if it is not there. `training/NAME/` in it holds log, curve and checkpoints.
+        device: Where to compute; under `torchrun` each process takes its own.
+        checkpoint_s: Seconds between checkpoints within an epoch.
+
+    Raises:
+        ConfigError: Recipe and set do not fit each other.
+        TrainingError: A loss is no longer finite.
+        DamagedCheckpoint: A checkpoint cannot be trusted.
+    """
+    with joined(device) as processes:
+        speak = say if processes.leads else _silent
+        prepared = prepare(recipe, source)
+        for note in prepared.notes:
+            speak(note)
+        speak(
+            f"{len(prepared.train)} photographs to train on, {len(prepared.validation)} to validate, "
+            f"{len(prepared.labels)} labels"
+        )
+        out.mkdir(parents=True, exist_ok=True)
+        return tuple(
+            fit_member(recipe, member, prepared, out, processes, checkpoint_s=checkpoint_s) for member in recipe.members
+        )
+
+
+def fit_member(
+    recipe: Recipe, member: Member, prepared: Prepared, out: Path, processes: Processes, *, checkpoint_s: float = 300.0
+) -> ModelInfo:
+    """Train, calibrate and measure one network, write its model file and return its info."""
+    name = f"{recipe.task}-{member.architecture}-{member.seed}"
+    path, folder = out / f"{name}.safetensors", out / "training" / name
+    table = {key: value for key, value in _plain(recipe.as_table()).items() if key not in RECIPE_ALONE}
+    table["member"] = {"architecture": member.architecture, "seed": member.seed}
+    speak = say if processes.leads else _silent
+
+    module = training_network(member.architecture, len(prepared.labels), seed=member.seed, crop=recipe.crop)
+    begun = start(module, member.architecture, recipe.start.weights, prepared.labels)
+    if recipe.normalise == "auto" and begun.normalisation is not None:
+        mean, std = begun.normalisation
+        prepared = replace(prepared, preprocessing=replace(prepared.preprocessing, mean=mean, std=std))
+    table["start"] = _plain(begun.as_table())
+    fingerprint = _fingerprint(table, prepared)
+    there = _known(path, fingerprint)
+    if there is not None:
+        speak(f"{path.name} is already there, from the same recipe and set")
+        return there
+    if recipe.start.transfer != "all":
+        _train_head(recipe, member, prepared, module, folder, processes)
+    if recipe.start.transfer != "head":
+        training = Training(
+            recipe, prepared, module, seed=member.seed, name=name, folder=folder, fingerprint=fingerprint,
+            processes=processes, checkpoint_s=checkpoint_s,
+        )  # fmt: skip
+        training.run(speak, shown if processes.leads else unseen)
+        module = training.module
+        table["steps"], table["kept_epoch"] = training.steps, training.progress.best_epoch
+        if recipe.keep == "last":
+            table["kept_epoch"] = recipe.epochs
+    plain = deployable(module, member.architecture, len(prepared.labels)).to(processes.device).eval()
+    info = _described(recipe, prepared, plain, name, table, member, fingerprint, processes.device)
+    if processes.leads:
+        info = save(path, plain.cpu(), info)
+        if (folder / "log.csv").exists():
+            (folder / "curve.png").write_bytes(training_curve(folder / "log.csv"))
+    processes.wait()
+    return info
+
+
+def _train_head(
+    recipe: Recipe, member: Member, prepared: Prepared, module: nn.Module, folder: Path, processes: Processes
+) -> None:
+    """Train the head on features that are computed once; the network's other weights stay as they are."""
+    if (folder / "checkpoint.safetensors").exists():
+        return
+    if processes.count > 1:
+        raise ConfigError(["the head alone trains in one process, in minutes; start without torchrun, or transfer all"])
+    with shown(f"features of {member.architecture}") as progress:
+        values = cached_features(
+            module, prepared.source.pixels, prepared.train, prepared.preprocessing, folder / "features",
+            set_fingerprint=prepared.source.about.fingerprint, device=processes.device, progress=progress,
+        )  # fmt: skip
+    size = min(recipe.batch_size, len(prepared.train))
+    with shown(f"training the head of {member.architecture}") as progress:
+        train_head(
+            module,
+            values,
+            prepared.train_targets,
+            epochs=recipe.start.head_epochs,
+            learning_rate=recipe.start.head_learning_rate,
+            seed=member.seed,
+            batches=_stream(recipe, prepared, size, member.seed),
+            batch_size=size,
+            loss=Criterion(recipe.loss, prepared.counts(), size, processes),
+            device=processes.device,
+            progress=progress,
+        )
+
+
+def _described(
+    recipe: Recipe,
+    prepared: Prepared,
+    module: nn.Module,
+    name: str,
+    table: dict[str, Any],
+    member: Member,
+    fingerprint: str,
+    device: torch.device,
+) -> ModelInfo:
+    logits = look(module, prepared, prepared.validation, device)
+    divisor = temperature(logits, prepared.validation_targets)
+    probabilities = softmax(logits, divisor)
+    thresholds = {}
+    if recipe.task is Task.EMPTY:
+        column = prepared.labels.index(BLANK)
+        is_animal = prepared.validation_targets != column
+        thresholds[BLANK] = blank_threshold(probabilities[:, column], is_animal, recipe.target_recall)
+    quality: dict[str, Any] = {
+        "validation": figures(probabilities, prepared.validation_targets, prepared.labels),
+        **_tested(recipe, prepared, module, divisor, device),
+    }
+    count = len(prepared.labels)
+    return ModelInfo(
+        model_id="",
+        name=name,
+        task=recipe.task,
+        architecture=member.architecture,
+        labels=prepared.labels,
+        preprocessing=prepared.preprocessing,
+        temperature=divisor,
+        thresholds=thresholds,
+        quality=_plain(quality),
+        recipe={
+            **table,
+            "name": recipe.name,
+            "fingerprint": fingerprint,
+            "versions": versions(),
+            "priors": {
+                "natural": _named(priors(prepared.validation_targets, count), prepared.labels),
+                "training": _named(taught(recipe, prepared), prepared.labels),
+            },
+        },
+        data_fingerprint=prepared.source.about.fingerprint,
+        trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        notes=recipe.notes,
     )
-    prepared = Prepared(data, np.array(numbers, np.int64), np.array(splits))
-    found = set(prepared.targets[prepared.rows("train")].tolist())
-    problems = [
-        f"label {label!r} has no photograph to train on"
-        for index, label in enumerate(recipe.labels)
-        if index not in found
-    ]
-    problems += [
-        f"the {split} split is empty; more locations are needed" for split in SPLITS if not len(prepared.rows(split))
-    ]
-    if problems:
-        raise ConfigError(problems)
-    return prepared
 
 
-def counts(prepared: Prepared) -> dict[str, dict[str, Any]]:
-    """Return, per table and split, the number of photographs and of locations."""
-    table: dict[str, dict[str, Any]] = {}
-    for example, split in zip(prepared.data.examples, prepared.splits.tolist(), strict=True):
-        cell = table.setdefault(example.source, {}).setdefault(split, {"photographs": 0, "blank": 0, "at": set()})
-        cell["photographs"] += 1
-        cell["blank"] += example.label == BLANK
-        cell["at"].add(example.location)
-    for splits in table.values():
-        for cell in splits.values():
-            places = sorted(cell.pop("at"))
-            cell["locations"] = len(places)
-            cell["named"] = [place.partition("/")[2] for place in places] if len(places) <= MOST_NAMED else []
-    return table
+def _tested(
+    recipe: Recipe, prepared: Prepared, module: nn.Module, divisor: float, device: torch.device
+) -> dict[str, Any]:
+    """Figures per photograph on unseen and seen places; `ctwatch train evaluate` has all the others."""
+    numbers = targets(prepared.source.labels, prepared.source.label_names, recipe.task, prepared.labels)
+    result = {}
+    for split in ("test", "test_seen"):
+        rows = prepared.source.rows(split)
+        rows = rows[numbers[rows] >= 0]
+        if len(rows):
+            logits = look(module, prepared, rows, device)
+            result[split] = figures(softmax(logits, divisor), numbers[rows], prepared.labels)
+    return result
 
 
-def train_network(recipe: Recipe, member: Member, prepared: Prepared, preprocessing: Preprocessing) -> nn.Module:
-    """Return a trained network in evaluation mode; the same seed on the same machine gives the same network.
+def taught(recipe: Recipe, prepared: Prepared) -> Floats:
+    """Return the prior (K,) that a network was taught: how often each label was drawn, as the loss weighs it.
 
-    Raises:
-        TrainingError: The loss is no longer finite.
+    Weights of 1/n and balanced softmax take the labels' frequencies out of what they are shown.
     """
-    torch.manual_seed(member.seed)
-    rng = np.random.default_rng([member.seed, 31])
-    module = build(member.architecture, len(recipe.labels)).to(memory_format=torch.channels_last).train()
-    rows = prepared.rows("train", known=recipe.blank_share == 0)
-    chances = weights(prepared.targets[rows], [prepared.data.examples[row].source for row in rows], recipe)
-    count = recipe.draws_per_epoch or len(rows)
-    steps = recipe.epochs * math.ceil(count / recipe.batch_size)
-    optimiser = _optimiser(module, recipe)
-    warm = min(0.1, 200 / steps)
-
-    def rate(step: int) -> float:
-        done = step / steps
-        return done / warm if done < warm else max(0.0, 0.5 * (1 + math.cos(math.pi * (done - warm) / (1 - warm))))
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: max(rate(step + 1), 1e-4))
-    step = 0
-    with shown(f"training {member.architecture} ({member.seed})") as progress:
-        for epoch in range(recipe.epochs):
-            losses = []
-            for batch in draw_batches(chances, count, recipe.batch_size, rng):
-                index = rows[batch]
-                frames = augment(prepared.data.pixels[index], preprocessing, recipe.augmentation, rng)
-                with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-                    logits = module(frames.contiguous(memory_format=torch.channels_last)).float()
-                loss = _loss(logits, torch.from_numpy(prepared.targets[index]), recipe.label_smoothing)
-                if not torch.isfinite(loss):
-                    raise TrainingError(
-                        f"{recipe.name}: the loss of {member.architecture} is not finite in epoch {epoch + 1}; "
-                        f"lower learning_rate ({recipe.learning_rate:g})"
-                    )
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(module.parameters(), 5.0)
-                optimiser.step()
-                schedule.step()
-                losses.append(float(loss.detach()))
-                step += 1
-                progress(step, steps)
-            say(f"{member.architecture} ({member.seed}): epoch {epoch + 1}, loss {np.mean(losses):.4f}")
-    return module.eval()
+    count = len(prepared.labels)
+    known = prepared.train_targets >= 0
+    if isinstance(_stream(recipe, prepared, recipe.batch_size, 0), Drawn):
+        sources = prepared.source.sources[prepared.train]
+        each = chances(prepared.train_targets, sources, prepared.source.source_names, recipe.sampling)
+        shown_share = np.bincount(prepared.train_targets[known], each[known], count).astype(np.float64)
+    else:
+        shown_share = priors(prepared.train_targets[known], count)
+    if recipe.loss.kind in ("weighted", "balanced_softmax"):
+        shown_share = shown_share / np.maximum(priors(prepared.train_targets[known], count), 1e-12)
+    return np.asarray(shown_share / shown_share.sum(), np.float64)
 
 
-def _optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Decay kernels and matrices only: biases and batch-norm scales have nothing to shrink for."""
-    groups = [
-        {"params": [p for p in module.parameters() if p.dim() > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in module.parameters() if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9)
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+def _stream(recipe: Recipe, prepared: Prepared, batch_size: int, seed: int) -> Stream:
+    """The recipe's batches of training photographs, of any size."""
+    return stream(
+        prepared.train_targets,
+        prepared.source.sources[prepared.train],
+        prepared.source.source_names,
+        recipe.sampling,
+        batch_size=batch_size,
+        steps_per_epoch=math.ceil(len(prepared.train) / batch_size),
+        seed=seed,
+    )
 
 
-def _loss(logits: torch.Tensor, targets: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """Cross-entropy; a target of -1 asks for the same probability everywhere (outlier exposure, Hendrycks 2019)."""
-    known = targets >= 0
-    total = logits.new_zeros(())
-    if known.any():
-        loss = functional.cross_entropy(logits[known], targets[known], reduction="sum", label_smoothing=smoothing)
-        total = total + loss
-    if not known.all():
-        total = total - functional.log_softmax(logits[~known], 1).mean(1).sum()
-    return total / len(targets)
-
-
-def look(module: nn.Module, pixels: np.ndarray[Any, np.dtype[np.uint8]], preprocessing: Preprocessing) -> Floats:
-    """Return the logits (N, K) of canvases (N, 3, H, W), through the daemon's preprocessing."""
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(pixels), EVALUATION_BATCH):
-            batch = prepare(torch.from_numpy(pixels[start : start + EVALUATION_BATCH]), preprocessing)
-            parts.append(module(batch.contiguous(memory_format=torch.channels_last)).float().numpy())
-    return np.concatenate(parts)
-
-
-def softmax(logits: Floats, divisor: float) -> Floats:
+def softmax(logits: NDArray[np.floating[Any]], divisor: float) -> Floats:
     """Return softmax(logits / divisor) over the last axis, in double precision."""
     scaled = np.asarray(logits, np.float64) / divisor
     powers = np.exp(scaled - scaled.max(-1, keepdims=True))
     return np.asarray(powers / powers.sum(-1, keepdims=True), np.float64)
 
 
-def fit_member(recipe: Recipe, member: Member, prepared: Prepared, out: Path) -> ModelInfo:
-    """Train, calibrate and measure one network, write its model file and return its info.
-
-    A file that the same recipe has already made from the same photographs is kept, so that an interrupted training goes
-    on with the next network.
-    """
-    path = out / f"{recipe.task}-{member.architecture}-{member.seed}.safetensors"
-    table = {
-        **json.loads(json.dumps(recipe.as_table())),
-        "member": {"architecture": member.architecture, "seed": member.seed},
+def versions() -> dict[str, str]:
+    """Return what code and libraries a model is made with."""
+    return {
+        "ctwatch": ctwatch.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "numpy": np.__version__,
     }
-    # Which other members there are and what is said about them does not change this one.
-    for key in ("members", "notes"):
-        table.pop(key)
-    print_of_data = prepared.data.fingerprint()
-    if path.exists():
-        try:
-            there = read_info(path)
-        except ModelError:
-            there = None
-        if there is not None and there.recipe == table and there.data_fingerprint == print_of_data:
-            say(f"{path.name} is already there, from the same recipe and photographs")
-            return there
-    train, validation, test = (prepared.rows(split) for split in SPLITS)
-    mean, std = channel_statistics(prepared.data.pixels[train])
-    preprocessing = Preprocessing(recipe.decoded, recipe.crop, mean, std)
-    module = train_network(recipe, member, prepared, preprocessing)
-    logits = look(module, prepared.data.pixels[validation], preprocessing)
-    divisor = temperature(logits, prepared.targets[validation])
-    thresholds = {}
-    if recipe.task is Task.EMPTY:
-        column = recipe.labels.index(BLANK)
-        is_animal = prepared.targets[validation] != column
-        thresholds[BLANK] = blank_threshold(softmax(logits, divisor)[:, column], is_animal, recipe.target_recall)
-    test_logits = look(module, prepared.data.pixels[test], preprocessing)
-    info = ModelInfo(
-        model_id="",
-        name=path.stem,
-        task=recipe.task,
-        architecture=member.architecture,
-        labels=recipe.labels,
-        preprocessing=preprocessing,
-        temperature=divisor,
-        thresholds=thresholds,
-        quality={
-            "validation": figures(softmax(logits, divisor), prepared.targets[validation], recipe.labels),
-            "test": _measured(recipe, prepared, test, softmax(test_logits, divisor)),
-        },
-        recipe=table,
-        data_fingerprint=print_of_data,
-        trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        notes=recipe.notes,
-    )
-    return save(path, module, info)
 
 
-def _measured(recipe: Recipe, prepared: Prepared, rows: Numbers, probabilities: Floats) -> dict[str, Any]:
-    """Figures on the test locations, for each table of its own: generated and real frames are never mixed."""
-    sources = np.array([prepared.data.examples[row].source for row in rows])
-    result = {}
-    for source in sorted(set(sources.tolist())):
-        inside = sources == source
-        examples = [prepared.data.examples[row] for row in rows[inside]]
-        result[source] = {
-            "image": figures(probabilities[inside], prepared.targets[rows[inside]], recipe.labels),
-            "event": event_figures(probabilities[inside], examples, recipe.task, recipe.labels, Averaging.LOGIT),
-        }
-    return result
+def _known(path: Path, fingerprint: str) -> ModelInfo | None:
+    if not path.exists():
+        return None
+    try:
+        info = read_info(path)
+    except ModelError:
+        return None
+    return info if info.recipe.get("fingerprint") == fingerprint else None
 
 
-def fit(
-    recipe: Recipe, out: Path, report: Callable[[Recipe, Prepared, Path], None] | None = None
-) -> Sequence[ModelInfo]:
-    """Train every member of a recipe into a folder and return what was written.
+def _fingerprint(table: dict[str, Any], prepared: Prepared) -> str:
+    values = [table, list(prepared.labels), prepared.source.about.fingerprint, versions()]
+    return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
 
-    Args:
-        recipe: What to train.
-        out: Folder of the ensemble; made if it is not there.
-        report: Called at the end, to measure the ensemble and to write its card.
-    """
-    prepared = prepare_data(recipe)
-    out.mkdir(parents=True, exist_ok=True)
-    infos = []
-    for member in recipe.members:
-        info = fit_member(recipe, member, prepared, out)
-        for source, result in info.quality["test"].items():
-            image = result["image"]
-            say(f"{info.name}: {source} test accuracy {image['accuracy']} of {image['n']} frames")
-        infos.append(info)
-    if report:
-        report(recipe, prepared, out)
-    return infos
+
+def _plain(values: Any) -> Any:
+    return json.loads(json.dumps(values))
+
+
+def _named(values: Floats, labels: Sequence[str]) -> dict[str, float]:
+    return {label: round(float(value), 6) for label, value in zip(labels, values, strict=True)}
+
+
+def _silent(_text: str) -> None:
+    """For the processes that do not lead."""
+
+
+def describe(infos: Sequence[ModelInfo]) -> list[tuple[str, ...]]:
+    """Return one row per model: name, architecture, and photographs, accuracy and macro recall on validation and test."""
+    rows: list[tuple[str, ...]] = []
+    for info in infos:
+        cells = []
+        for split in ("validation", "test"):
+            cell = info.quality.get(split) or {"n": 0, "accuracy": None, "macro_recall": None}
+            cells += [str(cell["n"]), _share(cell["accuracy"]), _share(cell["macro_recall"])]
+        rows.append((info.name, info.architecture, *cells))
+    return rows
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

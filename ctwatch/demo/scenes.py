@@ -73,6 +73,7 @@ def burst(
     seed: int,
     size: tuple[int, int],
     stamps: Sequence[str] | None = None,
+    erased: bool = False,
 ) -> list[Frame]:
     """Return the frames of one camera trigger, the same for the same arguments.
 
@@ -84,6 +85,8 @@ def burst(
         seed: Number of the burst, 0 or more.
         size: (height, width) in pixels, at least 48 x 64.
         stamps: Text for the information strip of each frame; made up from the seed when not given.
+        erased: Leave the animal and its shadow out and everything else as it is, to the pixel; `visible` still says
+            where the animal would be seen.
 
     Raises:
         ValueError: An argument is outside of these ranges.
@@ -108,7 +111,7 @@ def burst(
     )
     plan = None if species is None else _plan(rng, species, place, frames, width / height)
     texts = stamps if stamps is not None else _stamps(rng, location, night, frames)
-    return [_frame(place, plan, air, index, night, texts[index]) for index in range(frames)]
+    return [_frame(place, plan, air, index, night, texts[index], erased) for index in range(frames)]
 
 
 def _plan(rng: np.random.Generator, species: str, place: Landscape, frames: int, aspect: float) -> _Plan:
@@ -148,12 +151,13 @@ def _stamps(rng: np.random.Generator, location: int, night: bool, frames: int) -
     ]
 
 
-def _frame(place: Landscape, plan: _Plan | None, air: _Air, index: int, night: bool, text: str) -> Frame:
+def _frame(place: Landscape, plan: _Plan | None, air: _Air, index: int, night: bool, text: str, erased: bool) -> Frame:
     background = place.night if night else place.day
     height, width = background.shape[:2]
     rng = np.random.default_rng([air.seed, index])
     picture = Image.fromarray(background)
-    visible = plan is not None and _draw_animal(picture, plan, place, index, night)
+    # An erased animal is drawn on a sheet that is thrown away: whether it is in the frame shows in the drawing only.
+    visible = plan is not None and _draw_animal(picture.copy() if erased else picture, plan, place, index, night)
     _draw_vegetation(picture, place, air, index, night)
     picture = picture.filter(ImageFilter.BoxBlur(0.0011 * width))
     values = np.asarray(picture, np.float32)

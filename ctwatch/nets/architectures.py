@@ -61,7 +61,43 @@ class ThinResNet(nn.Module):
         return logits
 
 
+class NetworkInNetwork(nn.Module):
+    """Four blocks of a convolution and two of 1 x 1, batch norm and ReLU after each of the twelve (Lin et al. 2014).
+
+    Sizes are those of the network "NiN" of Norouzzadeh et al. 2018, which torchvision does not have: 96, 256, 384 and
+    1024 channels, a pooling of 3 x 3 by 2 between the blocks, the average over all positions and one linear layer. At
+    224 x 224 the blocks' maps are 56, 28, 14 and 7 wide; there are 7.68 million parameters at 48 labels.
+    """
+
+    def __init__(self, n_labels: int) -> None:
+        super().__init__()
+        stages: list[nn.Module] = []
+        for inputs, outputs, kernel, stride, padding in (
+            (3, 96, 11, 4, 5),
+            (96, 256, 5, 1, 2),
+            (256, 384, 3, 1, 1),
+            (384, 1024, 3, 1, 1),
+        ):
+            if stages:
+                stages.append(nn.MaxPool2d(3, 2, 1))
+            for convolution in (
+                nn.Conv2d(inputs, outputs, kernel, stride, padding),
+                nn.Conv2d(outputs, outputs, 1),
+                nn.Conv2d(outputs, outputs, 1),
+            ):
+                stages += [convolution, nn.BatchNorm2d(outputs, eps=1e-3), nn.ReLU(inplace=True)]
+        self.features = nn.Sequential(*stages)
+        self.classifier = nn.Linear(1024, n_labels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, n_labels) logits of (N, 3, H, W) frames."""
+        maps: Tensor = self.features(x)
+        logits: Tensor = self.classifier(maps.mean((2, 3)))
+        return logits
+
+
 _OWN: dict[str, Callable[[int], nn.Module]] = {
+    "nin": NetworkInNetwork,
     "thin_resnet10": lambda n_labels: ThinResNet(n_labels, (16, 32, 64, 96), 1),
     "thin_resnet18": lambda n_labels: ThinResNet(n_labels, (16, 32, 64, 128), 2),
     "wide_stem_resnet10": lambda n_labels: ThinResNet(n_labels, (24, 40, 72, 128), 1),

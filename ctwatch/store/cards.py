@@ -1,6 +1,6 @@
 """Cards, their files, media, models and predictions: the rows that are kept, not derived."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from ctwatch.background import Miniature
 from ctwatch.domain import CardSnapshot, Deployment, FileStat, FileStatus, Ignored, Location, Media, ModelInfo
 from ctwatch.names import raw_bytes, storable
 from ctwatch.store.rows import insert, registered, select_for
@@ -160,6 +161,20 @@ def add_predictions(
             "media_id": [row[0] for row in rows],
             "model_id": [row[1] for row in rows],
             "probabilities": [row[2] for row in rows],
+        },
+        known="skip",
+    )
+
+
+def add_miniatures(connection: duckdb.DuckDBPyConnection, miniatures: Mapping[str, Miniature]) -> None:
+    """Append the miniatures of photographs, by media id; what is known stays."""
+    insert(
+        connection,
+        "raw.miniature",
+        {
+            "media_id": list(miniatures),
+            "colour": np.array([small.colour for small in miniatures.values()], dtype=np.uint8),
+            "pixels": [small.pixels.tobytes() for small in miniatures.values()],
         },
         known="skip",
     )

@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from ctwatch.background import HEIGHT, WIDTH
 from ctwatch.store.cards import DEPLOYMENTS_IN_USE
 from ctwatch.store.rows import Columns, insert, registered
 
@@ -62,6 +63,22 @@ def predictions(
             rows = np.searchsorted(media_ids, np.ma.getdata(found["media_id"]))
             result[rows, member] = np.concatenate(list(found["probabilities"])).reshape(-1, labels)
     return result
+
+
+def miniatures(
+    connection: duckdb.DuckDBPyConnection, media_ids: NDArray[np.object_]
+) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the rows of the media that have a miniature, ascending, their pixels (n, `HEIGHT`, `WIDTH`) and colours (n,).
+
+    `media_ids` must be sorted.
+    """
+    with registered(connection, {"media_id": media_ids}, "wanted"):
+        found = connection.execute(
+            "SELECT media_id, colour, pixels FROM raw.miniature JOIN wanted USING (media_id) ORDER BY media_id"
+        ).fetchnumpy()
+    rows = np.searchsorted(media_ids, np.ma.getdata(found["media_id"])) if len(found["media_id"]) else np.empty(0)
+    pixels = np.frombuffer(b"".join(found["pixels"]), dtype=np.uint8).reshape(-1, HEIGHT, WIDTH)
+    return rows.astype(np.int64), pixels, np.ma.getdata(found["colour"]).astype(np.uint8)
 
 
 def replace(

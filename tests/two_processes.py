@@ -1,0 +1,52 @@
+"""Run by torchrun, or alone: one step on a set with a given loss, then the weights are written to a file."""
+
+import sys
+from pathlib import Path
+
+import torch
+from ctwatch_train.checkpoint import save
+from ctwatch_train.dataset import open_set
+from ctwatch_train.engine import Training
+from ctwatch_train.networks import training_network
+from ctwatch_train.preparation import prepare
+from ctwatch_train.processes import joined
+from ctwatch_train.recipe import parse_recipe
+
+
+def main(set_folder: str, loss: str, out: str) -> None:
+    torch.set_num_threads(1)
+    values = {
+        "name": "two",
+        "task": "empty",
+        "crop": [32, 48],
+        "batch_size": 8,
+        "optimiser": {"name": "sgd", "momentum": 0.0, "clip": 0.0},
+        # With a rate of 1 and no decay the change of a weight is its gradient.
+        "schedule": {"kind": "constant", "learning_rate": 1.0, "weight_decay": 0.0},
+        "loss": {"kind": loss, "clamp": 0.01},
+        "augmentation": {"brightness": 0.2, "noise": 0.02},
+        "member": [{"architecture": "thin_resnet10", "seed": 1}],
+    }
+    recipe = parse_recipe(values, "two")
+    with joined(torch.device("cpu")) as processes:
+        prepared = prepare(recipe, open_set(Path(set_folder)))
+        module = training_network("thin_resnet10", 2, seed=1)
+        training = Training(
+            recipe, prepared, module, seed=1, name="two", folder=Path(out).parent, fingerprint="", processes=processes
+        )
+        network = processes.wrap(training.module)
+        # Batch norms of a part of a batch see other means than those of the whole: here they rest.
+        network.eval()
+        step, rows = next(training._remaining())
+        training._learn(network, training._cutter.read(rows, step, 0), step, 0)
+        training._settle()
+        if processes.leads:
+            save(
+                Path(out),
+                training.module.state_dict(),
+                {"loss": training.progress.loss, "seen": training.progress.seen},
+            )
+        processes.wait()
+
+
+main(*sys.argv[1:])
