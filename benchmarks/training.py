@@ -113,7 +113,7 @@ def _fit(recipe: Recipe, prepared: Prepared, folder: Path, device: torch.device)
             processes=Processes(device),
         )
         training.run(lambda _: None, unseen)
-    return training.progress.rows[-1]["images_per_second"]
+    return float(training.progress.rows[-1]["images_per_second"])
 
 
 def _synthetic(recipe: Recipe, prepared: Prepared, device: torch.device) -> float:

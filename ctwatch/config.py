@@ -148,9 +148,10 @@ class Decisions:
         choices=_values(Averaging),
     )
     background: bool = _option(
-        True,
+        False,
         "Compare frames with their deployment's own background and count that as one more member of the empty filter,"
-        " where the background repeats enough to tell. Keeps a miniature of each photograph (1.8 GB a million).",
+        " where the background repeats enough to tell; for dense series. Keeps a miniature of each photograph that is read"
+        " while it is on (1.8 GB a million).",
     )
     blank_threshold: float = _option(
         0.0,

@@ -219,6 +219,7 @@ class Pipeline:
             rules=self._rules(),
             is_known=is_known,
             workers=worker_count(self._config.read.workers),
+            miniatures=self._config.decisions.background,
         ):
             if self._stop():
                 self._save(classifier)
@@ -317,7 +318,12 @@ class Pipeline:
     def _find(self, media_id: str, candidates: Sequence[tuple[str, FileStat]]) -> ReadFile | None:
         for root, file in candidates:
             read = read_file(
-                root, file, canvases=self._panel.canvases, rules=self._rules(), is_known=lambda other: other != media_id
+                root,
+                file,
+                canvases=self._panel.canvases,
+                rules=self._rules(),
+                is_known=lambda other: other != media_id,
+                miniatures=self._config.decisions.background,
             )
             if read.pixels is not None:
                 return read
@@ -339,9 +345,7 @@ class Pipeline:
         with self._database.writing() as connection:
             cards.add_models(connection, [*self._models.empty, *self._models.species])
             cards.add_predictions(connection, classifier.take())
-            miniatures = classifier.take_miniatures()
-            if self._config.decisions.background:
-                cards.add_miniatures(connection, miniatures)
+            cards.add_miniatures(connection, classifier.take_miniatures())
         self._at("saved")
 
     def _rules(self) -> ReadingRules:

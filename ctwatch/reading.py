@@ -41,7 +41,7 @@ class ReadFile:
     detail: str | None = None
     pixels: Mapping[Canvas, NDArray[np.uint8]] | None = None
     miniature: Miniature | None = None
-    """There wherever `pixels` are."""
+    """There wherever `pixels` are, if it was asked for."""
 
 
 def worker_count(configured: int) -> int:
@@ -57,6 +57,7 @@ def read_files(
     rules: ReadingRules,
     is_known: Callable[[str], bool],
     workers: int,
+    miniatures: bool = False,
 ) -> Iterator[ReadFile]:
     """Read files in parallel and yield them in order, a bounded number ahead of the consumer.
 
@@ -64,7 +65,7 @@ def read_files(
     """
 
     def read(file: FileStat) -> ReadFile:
-        return read_file(root, file, canvases=canvases, rules=rules, is_known=is_known)
+        return read_file(root, file, canvases=canvases, rules=rules, is_known=is_known, miniatures=miniatures)
 
     remaining = iter(files)
     with ThreadPoolExecutor(workers, thread_name_prefix="ctwatch-read") as pool:
@@ -88,8 +89,9 @@ def read_file(
     canvases: Sequence[Canvas],
     rules: ReadingRules,
     is_known: Callable[[str], bool],
+    miniatures: bool = False,
 ) -> ReadFile:
-    """Read one file: its bytes once, and from them hash, header and pixels."""
+    """Read one file: its bytes once, and from them hash, header, pixels and, where wanted, a miniature."""
     try:
         data = read_bytes(root, file)
     except UnusableFile as error:
@@ -101,7 +103,7 @@ def read_file(
     failure, detail, pixels, miniature = None, None, None, None
     if not is_known(media_id):
         try:
-            pixels, miniature = _decoded(data, canvases or (VERIFYING_CANVAS,))
+            pixels, miniature = _decoded(data, canvases or (VERIFYING_CANVAS,), miniatures)
         except UnusableImage as error:
             failure, detail = error.failure, error.detail
             if failure is Failure.NOT_AN_IMAGE:
@@ -110,8 +112,12 @@ def read_file(
     return ReadFile(file, media, failure, detail, pixels, miniature)
 
 
-def _decoded(data: bytes, canvases: Sequence[Canvas]) -> tuple[dict[Canvas, NDArray[np.uint8]], Miniature]:
-    """Decode a photograph onto every canvas; its miniature comes of the first one's decoding."""
+def _decoded(
+    data: bytes, canvases: Sequence[Canvas], miniatures: bool
+) -> tuple[dict[Canvas, NDArray[np.uint8]], Miniature | None]:
+    """Decode a photograph onto every canvas; a miniature comes of the first one's decoding."""
+    if not miniatures:
+        return {canvas: decode(data, canvas) for canvas in canvases}, None
     first, *others = canvases
     pixels, miniature = decode_with_miniature(data, first)
     return {first: pixels, **{canvas: decode(data, canvas) for canvas in others}}, miniature

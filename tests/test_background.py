@@ -31,6 +31,7 @@ SCENE = np.asarray(
 )
 """A scenery with contrast."""
 DAY, NIGHT = 30, 0
+ON = "background = true\n"
 
 
 class Series:
@@ -360,7 +361,7 @@ def test_the_background_moves_frames_apart(config: Callable[..., Config], empty_
     card = place(tmp_path / "inbox", "L01", range(60))
     without = Store(config(empty_only, "background = false\n[store]\nfolder = 'without'\n"))
     without.process(card)
-    store = Store(config(empty_only))
+    store = Store(config(empty_only, ON))
     store.process(card)
     assert without.rows("SELECT count(*) FROM raw.miniature") == [(0,)]
     assert store.rows("SELECT count(*), min(octet_length(pixels)) FROM raw.miniature") == [(60, HEIGHT * WIDTH)]
@@ -378,7 +379,7 @@ def test_cards_in_any_order_give_the_same_tables(
     parts = [place(tmp_path / "inbox", f"L01_CAM1{part}", range(20 * part, 20 * part + 20)) for part in range(3)]
     results = []
     for number, order in enumerate([(0, 1, 2), (2, 0, 1)]):
-        text = f"[store]\nfolder = 'data{number}'\n[deployments]\nfolder_pattern = '(?P<location>L01)_CAM1.'\n"
+        text = f"{ON}[store]\nfolder = 'data{number}'\n[deployments]\nfolder_pattern = '(?P<location>L01)_CAM1.'\n"
         store = Store(config(empty_only, text))
         for part in order:
             store.process(parts[part])
@@ -393,7 +394,7 @@ def test_a_database_without_miniatures_goes_on_as_before(
 ) -> None:
     """What an earlier ctwatch read has no miniatures; it is derived by the networks alone, and not read again."""
     card = place(tmp_path / "inbox", "L01", range(60))
-    store = Store(config(empty_only))
+    store = Store(config(empty_only, ON))
     store.process(card)
     with_evidence = store.dump(*DERIVED_TABLES)
     with store.database.writing() as connection:
@@ -413,16 +414,16 @@ def test_an_interrupted_card_keeps_the_miniatures_of_what_it_predicted(
     """They are in one transaction with the predictions: what is not looked at again needs no miniature again."""
     card = place(tmp_path / "inbox", "L01", range(40))
     looks = iter([False] * 25 + [True] * 100)
-    store = Store(config(empty_only), stop=lambda: next(looks))
+    store = Store(config(empty_only, ON), stop=lambda: next(looks))
     with pytest.raises(Interrupted):
         store.process(card)
     assert store.rows("SELECT count(*) > 0 FROM raw.miniature") == [(True,)]
     assert store.rows(
         "SELECT count(*) FROM (SELECT DISTINCT media_id FROM raw.prediction) ANTI JOIN raw.miniature USING (media_id)"
     ) == [(0,)]
-    again = Store(config(empty_only))
+    again = Store(config(empty_only, ON))
     again.process(card)
     assert again.rows("SELECT count(*) FROM raw.miniature") == [(40,)]
-    whole = Store(config(empty_only, "[store]\nfolder = 'whole'\n"))
+    whole = Store(config(empty_only, f"{ON}[store]\nfolder = 'whole'\n"))
     whole.process(card)
     assert again.dump("miniature", *DERIVED_TABLES) == whole.dump("miniature", *DERIVED_TABLES)

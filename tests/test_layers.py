@@ -144,8 +144,19 @@ def test_a_module_stays_small_and_says_what_it_is(path: Path) -> None:
 def test_the_trainer_uses_only_the_shared_parts(path: Path) -> None:
     """What is measured is what runs: networks, decoder, events, averaging; never the daemon's store or pipeline."""
     allowed = {
-        "nets", "domain", "errors", "identity", "events", "ensemble", "decode", "decisions", "demo", "__init__", "names",
-        "exif", "timeline",
+        "nets",
+        "domain",
+        "errors",
+        "identity",
+        "events",
+        "ensemble",
+        "decode",
+        "decisions",
+        "demo",
+        "__init__",
+        "names",
+        "exif",
+        "timeline",
     }
     if path.parent.name == "labels":
         allowed = {*allowed, "store"}  # people's labels are read out of the database  # fmt: skip
@@ -162,3 +173,26 @@ def test_reading_commands_never_load_torch(arguments: list[str], tmp_path: Path)
     )
     run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+
+
+ROOMS_OF_THE_TRAINER = ["labels", "sets", "figures", "pages", "fitting", "generate", "commands", "cli"]
+ANYWHERE = {"progress", "tabular", "__init__"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "train").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_of_the_trainer_imports_only_from_rooms_before_it(path: Path) -> None:
+    """Labels, sets, figures, pages, fitting: data flows one way."""
+    inside = path.relative_to(ROOT / "train").with_suffix("").parts
+    here = inside[0]
+    assert here in {*ROOMS_OF_THE_TRAINER, *ANYWHERE}, f"{path} has no room"
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        base = inside[: len(inside) - node.level]
+        named = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
+        for target in [base[0]] if base else named:
+            if target in ANYWHERE or target == here:
+                continue
+            assert here not in ANYWHERE, f"{path} imports {target}"
+            at = ROOMS_OF_THE_TRAINER.index
+            assert target in ROOMS_OF_THE_TRAINER and at(target) < at(here), f"{path} imports {target}"

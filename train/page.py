@@ -238,13 +238,13 @@ def _mistakes(evaluation: dict[str, Any], sheet: bytes | None) -> Markup:
 
 def _published(evaluation: dict[str, Any]) -> Markup:
     paper = evaluation["paper"]
-    heads: list[Row] = [["figure", "task", Cell(PAPER_COLUMN, css="paper"), "on what"]]
-    rows: list[Row] = [[each["what"], each["task"], _as_published(each), each["note"]] for each in paper["figures"]]
+    heads: list[Row] = [["figure", "task", "on what", Cell(PAPER_COLUMN, css="paper")]]
+    rows: list[Row] = [[each["what"], each["task"], each["note"], _as_published(each)] for each in paper["figures"]]
     about = (
         f"From {paper['source']}; split unit: {paper['split_unit']}. These figures are of other models on other photographs; "
         "they were not reproduced here and cannot be compared with the figures above."
     )
-    return join(element("p", about), table(heads, rows, left=2))
+    return join(element("p", about), table(heads, rows, left=3))
 
 
 def _as_published(figure: dict[str, Any]) -> str:

@@ -153,10 +153,11 @@ color:var(--warn)}
 .wide{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;font-size:.84rem;line-height:1.35;font-variant-numeric:tabular-nums;overflow-wrap:normal}
 th,td{padding:.22rem .5rem;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top;white-space:nowrap}
-tbody th{font-weight:400;white-space:normal;min-width:7rem;max-width:22rem;overflow-wrap:anywhere}
+tbody th{font-weight:400;white-space:normal;min-width:10rem;max-width:22rem;overflow-wrap:anywhere}
 tr.between th{max-width:none}
 thead th{font-weight:600;vertical-align:bottom;border-bottom:2px solid var(--rule)}
 .number{text-align:right}.group{text-align:center;border-left:1px solid var(--rule)}
+.paper{white-space:normal;max-width:16rem}
 .first{border-left:1px solid var(--rule)}
 tr.between th{font-weight:600;background:var(--soft);text-align:left;border-left:0}
 tr.faint>*{color:var(--faint)}small{color:var(--faint);font-size:.74rem;font-weight:400}

@@ -289,7 +289,7 @@ def _thresholds(evaluation: dict[str, Any], found: Mapping[str, Mapping[str, Sec
         ]
         says = "Read off these same items, so a little too good: an operating point is chosen on validation."
         picture = svg(plots.risk_coverage(curves), "Error among the surest answers; lower and flatter is better.")
-        parts.append(element("div", [picture, table(heads, rows, says=says)], css="side"))
+        parts.append(element("div", [picture, element("div", table(heads, rows, says=says))], css="side"))
     return parts
 
 
@@ -361,4 +361,4 @@ def _empties(evaluation: dict[str, Any], found: Mapping[str, Mapping[str, Sectio
     heads = [["blanks removed if animals lost are", *(f"at most {share(limit)}" for limit in limits)]]
     picture = svg(plots.empties(series), "Every threshold at once: blanks removed against animals lost.")
     says = "Read off these same photographs, so a little too good: a threshold is chosen on validation."
-    return [*parts, element("div", [picture, table(heads, lines, says=says)], css="side")]
+    return [*parts, element("div", [picture, element("div", table(heads, lines, says=says))], css="side")]

@@ -36,7 +36,9 @@ def shown(what: str) -> Iterator[Callable[..., None]]:
         if done == total or now - last >= EVERY_S:
             last = now
             left = (now - begun) / max(done, 1) * (total - done)
-            say(f"{what}: {done} of {total}{f', {left:.0f} s left' if done < total else ''}{f'; {note}' if note else ''}")
+            say(
+                f"{what}: {done} of {total}{f', {left:.0f} s left' if done < total else ''}{f'; {note}' if note else ''}"
+            )
 
     yield line
 

@@ -19,7 +19,7 @@ from ctwatch_train.generate import without_animals, write_world
 
 from benchmarks.experiments.cells import Frames, Run
 from benchmarks.experiments.settings import EMPTY, PLAIN, Job, Settings, jobs, recipe_of
-from benchmarks.experiments.world import SHUFFLE_SEED, build, frames_of, held_out, logits, shuffled
+from benchmarks.experiments.world import SHUFFLE_SEED, build, frames_of, held_out, logits, same_rows, shuffled
 from ctwatch.errors import CtwatchError
 
 VERSION = 1
@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 
 def everything(settings: Settings, work: Path, processes: int, say: Say) -> dict[str, Any]:
-    """Do what is not done yet and return how long all of it took.
+    """Do what is not done yet and return how much processor time all of it took.
 
     Args:
         settings: What to do.
@@ -44,11 +44,11 @@ def everything(settings: Settings, work: Path, processes: int, say: Say) -> dict
     _all(draw_world, [(settings, work, *each) for each in worlds], processes, say)
     todo = jobs(settings)
     _all(train_network, [(settings, work, job) for job in todo], processes, say)
-    seconds = [float(_read(work, job)["wall"]) for job in todo]
-    drawing = [json.loads((_world(work, *each) / "done.json").read_text("utf-8"))["wall"] for each in worlds]
+    training = [float(_read(work, job)["processor"]) for job in todo]
+    drawing = [json.loads((_world(work, *each) / "done.json").read_text("utf-8"))["processor"] for each in worlds]
     return {
         "networks": len(todo),
-        "training_minutes": round(sum(seconds) / 60, 1),
+        "training_minutes": round(sum(training) / 60, 1),
         "drawing_minutes": round(sum(drawing) / 60, 1),
         "processes": processes,
     }
@@ -117,12 +117,12 @@ def draw_world(settings: Settings, work: Path, seed: int, erased: bool) -> str:
     done, key = folder / "done.json", _key(settings, repr(world))
     if done.exists() and json.loads(done.read_text("utf-8"))["key"] == key:
         return f"{what}: is there"
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), time.process_time()
     with _logged(work / "logs" / f"{folder.parent.name}-{folder.name}.txt"):
         tables = write_world(world, folder / "photographs")
         build(tables, folder / "set", settings.canvas)
-    wall = time.perf_counter() - begun
-    _replace(done, json.dumps({"key": key, "wall": round(wall, 1)}).encode())
+    wall, used = time.perf_counter() - begun, time.process_time() - used
+    _replace(done, json.dumps({"key": key, "processor": round(used, 1)}).encode())
     return f"{what}: {wall:.0f} s"
 
 
@@ -135,12 +135,17 @@ def train_network(settings: Settings, work: Path, job: Job) -> str:
     path = _answers(work, job)
     if path.exists() and str(_read(work, job)["key"]) == key:
         return f"{what}: is there"
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), time.process_time()
     with _logged(work / "logs" / f"{path.stem}-world-{job.world}.txt"):
         from ctwatch_train.dataset import open_set
         from ctwatch_train.fit import fit
 
-        source = open_set(_world(work, job.world, job.erased) / "set", verify=False)
+        plain, without = (open_set(_world(work, job.world, erased) / "set", verify=False) for erased in (False, True))
+        if not same_rows(plain, without):
+            raise CtwatchError(
+                f"{without.folder}: its rows are not those of {plain.folder}; remove {work} and begin anew"
+            )
+        source = without if job.erased else plain
         out = work / "models" / f"world-{job.world}" / job.folder
         learned = shuffled(source, SHUFFLE_SEED + job.seed) if job.shuffled else source
         (info,) = fit(recipe, learned, out, device=torch.device("cpu"))
@@ -148,10 +153,9 @@ def train_network(settings: Settings, work: Path, job: Job) -> str:
         shown, seconds = _effort(out / "training" / info.name / "log.csv")
         columns: dict[str, Any] = {"logits": logits(model, source, held_out(source))}
         if job.run in (PLAIN, EMPTY) and job.seed == 1:
-            other = open_set(_world(work, job.world, True) / "set", verify=False)
-            columns["logits_erased"] = logits(model, other, held_out(other))
-    wall = time.perf_counter() - begun
-    columns |= {"temperature": info.temperature, "shown": shown, "seconds": seconds, "wall": wall, "key": key}
+            columns["logits_erased"] = logits(model, without, held_out(without))
+    wall, used = time.perf_counter() - begun, time.process_time() - used
+    columns |= {"temperature": info.temperature, "shown": shown, "seconds": seconds, "processor": used, "key": key}
     beside = path.with_suffix(".tmp.npz")
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(beside, **columns)

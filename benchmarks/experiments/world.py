@@ -59,6 +59,16 @@ def frames_of(folder: Path) -> Frames:
     )
 
 
+def same_rows(one: TrainingSet, other: TrainingSet) -> bool:
+    """Return whether row i is the same event, with the same label and split, in both sets."""
+    return (
+        (one.event_names, one.label_names) == (other.event_names, other.label_names)
+        and np.array_equal(one.events, other.events)
+        and np.array_equal(one.labels, other.labels)
+        and np.array_equal(one.splits, other.splits)
+    )
+
+
 def logits(model: Path, source: TrainingSet, rows: Numbers) -> NDArray[np.float32]:
     """Return the logits (N, K) of rows of a set by a model file, through the daemon's preprocessing."""
     info, net = load(model)
