@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from ctwatch_train.building import SetOptions, build_set
-from ctwatch_train.dataset import TrainingSet, open_set
-from ctwatch_train.engine import Training
+from ctwatch_train.fitting.engine import Training
+from ctwatch_train.fitting.networks import outputs, parameter_groups, training_network
+from ctwatch_train.fitting.preparation import Prepared, prepare
+from ctwatch_train.fitting.processes import Processes
+from ctwatch_train.fitting.recipe import Recipe, parse_recipe
 from ctwatch_train.generate import write_scenes
 from ctwatch_train.labels import read
-from ctwatch_train.networks import outputs, parameter_groups, training_network
-from ctwatch_train.preparation import Prepared, prepare
-from ctwatch_train.processes import Processes
 from ctwatch_train.progress import unseen
-from ctwatch_train.recipe import Recipe, parse_recipe
-from ctwatch_train.split import Shares
+from ctwatch_train.sets.building import SetOptions, build_set
+from ctwatch_train.sets.dataset import TrainingSet, open_set
+from ctwatch_train.sets.split import Shares
 from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder

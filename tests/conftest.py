@@ -112,10 +112,10 @@ def tiny_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_set(tiny_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A set of small frames of them, divided by location."""
-    from ctwatch_train.building import SetOptions, build_set
     from ctwatch_train.labels import read
     from ctwatch_train.progress import unseen
-    from ctwatch_train.split import Shares
+    from ctwatch_train.sets.building import SetOptions, build_set
+    from ctwatch_train.sets.split import Shares
 
     out = tmp_path_factory.mktemp("set") / "set"
     options = SetOptions(Canvas(40, 56), shares=Shares(0.25, 0.25, 0.15))

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ctwatch_train import bootstrap as module
-from ctwatch_train.bootstrap import FIGURES, Answered, bootstrap, difference, intervals, paired, replicates
-from ctwatch_train.measure import equal_weights, figures
+from ctwatch_train.figures import bootstrap as module
+from ctwatch_train.figures.bootstrap import FIGURES, Answered, bootstrap, difference, intervals, paired, replicates
+from ctwatch_train.figures.measure import equal_weights, figures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from ctwatch_train.bundle import Aim, applied, blank_choice, bundle, by_task, species_choice
 from ctwatch_train.cli import train
-from ctwatch_train.dataset import TrainingSet, open_set
-from ctwatch_train.evaluate import predict
-from ctwatch_train.model_card import card, code, recipe_text, table, text
-from ctwatch_train.recipe import load_recipe, parse_recipe, shipped
+from ctwatch_train.figures.evaluate import predict
+from ctwatch_train.fitting.recipe import load_recipe, parse_recipe, shipped
+from ctwatch_train.pages.bundle import Aim, applied, blank_choice, bundle, by_task, species_choice
+from ctwatch_train.pages.model_card import card, code, recipe_text, table, text
+from ctwatch_train.sets.dataset import TrainingSet, open_set
 
 from ctwatch.config import Config
 from ctwatch.derive import Models, blank_threshold, thresholds
@@ -62,7 +62,7 @@ def models(training_set: TrainingSet, tmp_path_factory: pytest.TempPathFactory) 
             recipe = {
                 **json.loads(json.dumps(load_recipe("demo-empty").as_table())), "task": str(task), "labels": list(labels),
                 "member": {"architecture": "thin_resnet10", "seed": seed}, "versions": {"torch": "2.0", "<b>": "|"},
-                "start": {"kind": "weights", "file": "a|b`c.pth", "sha256": "f" * 64},
+                "weights": {"kind": "weights", "file": "a|b`c.pth", "sha256": "f" * 64},
             }  # fmt: skip
             info = ModelInfo(
                 "", f"{task}-{seed}", task, "thin_resnet10", labels, PREPROCESSING, 1.2, {labels[0]: 0.123},

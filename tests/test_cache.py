@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import photograph
-from ctwatch_train import cache, shards
-from ctwatch_train.cache import File, FrameCache
-from ctwatch_train.shards import CachedFrames, ahead, pixels_name, read_record, record_name
+from ctwatch_train.sets import cache, shards
+from ctwatch_train.sets.cache import File, FrameCache
+from ctwatch_train.sets.shards import CachedFrames, ahead, pixels_name, read_record, record_name
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -248,7 +248,7 @@ _BUILDING = """
 import os, sys, time
 from ctwatch.domain import Canvas
 from ctwatch.identity import content_id
-from ctwatch_train import cache
+from ctwatch_train.sets import cache
 folder, log, *paths = sys.argv[1:]
 cache.FRAMES_PER_SHARD = 5
 original, file = cache.decode, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

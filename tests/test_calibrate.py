@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ctwatch_train import calibrate
+from ctwatch_train.figures import calibrate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ctwatch_train import confidence
-from ctwatch_train.confidence import BLANK_TRUTH, OTHER_TRUTH
-from ctwatch_train.measure import wilson
+from ctwatch_train.figures import confidence
+from ctwatch_train.figures.confidence import BLANK_TRUTH, OTHER_TRUTH
+from ctwatch_train.figures.measure import wilson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ctwatch_train.annotation import Annotation
-from ctwatch_train.consensus import (
+from ctwatch_train.labels.annotation import Annotation
+from ctwatch_train.sets.consensus import (
     COUNT_BINS,
     Answer,
     Fault,

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ctwatch_train import checkpoint, journal
-from ctwatch_train.dataset import TrainingSet, open_set
-from ctwatch_train.engine import TrainingError
-from ctwatch_train.fit import adapted, describe, fit
-from ctwatch_train.preparation import prepare
-from ctwatch_train.recipe import Recipe, load_recipe, parse_recipe
+from ctwatch_train.fitting import checkpoint, journal
+from ctwatch_train.fitting.engine import TrainingError
+from ctwatch_train.fitting.fit import adapted, describe, fit
+from ctwatch_train.fitting.preparation import prepare
+from ctwatch_train.fitting.recipe import Recipe, load_recipe, parse_recipe
+from ctwatch_train.pages.plots import training_curve
+from ctwatch_train.sets.dataset import TrainingSet, open_set
 
 from ctwatch.domain import BLANK, Task
 from ctwatch.errors import ConfigError
@@ -66,7 +67,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def test_a_fit_leaves_models_that_the_daemon_loads_and_a_log_that_people_read(tiny_set: Path, tmp_path: Path) -> None:
     recipe = tiny(notes="Only a test.", member=[{"architecture": "thin_resnet10", "seed": n} for n in (1, 2)])
-    infos = fit(recipe, open_set(tiny_set), tmp_path, device=CPU)
+    infos = fit(recipe, open_set(tiny_set), tmp_path, device=CPU, draw=training_curve)
     ensemble = Ensemble.load(tmp_path, Task.EMPTY, device=CPU)
     assert ensemble.members == infos
     info = infos[0]
@@ -76,7 +77,7 @@ def test_a_fit_leaves_models_that_the_daemon_loads_and_a_log_that_people_read(ti
     assert info.data_fingerprint == open_set(tiny_set).about.fingerprint
     assert info.recipe["versions"]["torch"] == torch.__version__
     assert sum(info.recipe["priors"]["natural"].values()) == pytest.approx(1, abs=1e-3)
-    assert info.recipe["start"]["kind"] == "scratch"
+    assert info.recipe["weights"]["kind"] == "scratch"
     log = journal.read(tmp_path / "training" / info.name / "log.csv")
     assert [row["epoch"] for row in log] == [1, 2]
     assert (tmp_path / "training" / info.name / "curve.png").read_bytes().startswith(b"\x89PNG")
@@ -223,7 +224,7 @@ def test_two_gloo_processes_give_the_gradients_of_one(loss: str, tiny_set: Path,
 
 
 def checkpoint_of_start() -> Iterator[tuple[str, torch.Tensor]]:
-    from ctwatch_train.networks import training_network
+    from ctwatch_train.fitting.networks import training_network
 
     yield from training_network("thin_resnet10", 2, seed=1).state_dict().items()
 
@@ -261,9 +262,13 @@ def test_the_head_alone_is_trained_on_features_that_are_computed_once(tiny_set: 
     changed = {name for name in old if not torch.equal(old[name], new[name])}
     assert changed
     assert changed <= {"classifier.weight", "classifier.bias"}
-    assert second.recipe["start"]["model_id"] == first.model_id
+    assert second.recipe["weights"]["model_id"] == first.model_id
     assert second.preprocessing == first.preprocessing
     (third,) = fit(adapted(recipe, transfer="head-then-all"), source, tmp_path / "c", device=CPU)
+    assert third.recipe["start"]["transfer"] == "head-then-all"
+    # Another way to transfer is another model, though its file has the same name.
+    (again,) = fit(adapted(recipe, transfer="head-then-all"), source, tmp_path / "b", device=CPU)
+    assert again.model_id != second.model_id
     assert (
         len(
             {

@@ -11,14 +11,14 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from ctwatch_train import operating, sections
-from ctwatch_train.confidence import BLANK_TRUTH, OTHER_TRUTH
-from ctwatch_train.dataset import SetInfo, TrainingSet
-from ctwatch_train.evaluate import about_set, evaluate, figures_of, predict, view_of
-from ctwatch_train.measure import figures
-from ctwatch_train.split import SPLITS
-from ctwatch_train.targets import event_targets, grouped, targets
-from ctwatch_train.view import Subject, prior_of
+from ctwatch_train.figures import operating, sections
+from ctwatch_train.figures.confidence import BLANK_TRUTH, OTHER_TRUTH
+from ctwatch_train.figures.evaluate import about_set, evaluate, figures_of, predict, view_of
+from ctwatch_train.figures.measure import figures
+from ctwatch_train.figures.view import Subject, prior_of
+from ctwatch_train.sets.dataset import SetInfo, TrainingSet
+from ctwatch_train.sets.split import SPLITS
+from ctwatch_train.sets.targets import event_targets, grouped, targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -186,7 +186,7 @@ def test_files_are_measured_like_their_folder(both: dict[str, Any], world: Train
 def test_pixels_are_read_in_pieces_and_progress_is_told(
     world: TrainingSet, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ctwatch_train.evaluate._AT_ONCE", 20)
+    monkeypatch.setattr("ctwatch_train.figures.evaluate._AT_ONCE", 20)
     said: list[tuple[int, int]] = []
     ensemble = Ensemble([load(tiny_models / "empty" / "member0.safetensors")], device=CPU)
     rows = every_row(world)[:50]

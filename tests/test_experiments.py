@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ctwatch_train.dataset import open_set
 from ctwatch_train.generate import World
+from ctwatch_train.sets.dataset import open_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

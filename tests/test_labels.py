@@ -10,9 +10,9 @@ from typing import Any
 import duckdb
 import pytest
 from ctwatch_train import labels
-from ctwatch_train.annotation import Annotation, Labels
-from ctwatch_train.consensus import propagate
 from ctwatch_train.labels import reading
+from ctwatch_train.labels.annotation import Annotation, Labels
+from ctwatch_train.sets.consensus import propagate
 from hypothesis import given
 from hypothesis import strategies as st
 from shared_data import SHARED, needs_shared

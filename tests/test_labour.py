@@ -1,7 +1,7 @@
 """The paper's estimate of work saved, to the hour."""
 
 import pytest
-from ctwatch_train.labour import ESTIMATE, Effort, labour
+from ctwatch_train.figures.labour import ESTIMATE, Effort, labour
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ctwatch_train import measure
+from ctwatch_train.figures import measure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from ctwatch_train import features as stored
-from ctwatch_train import networks
-from ctwatch_train.features import cached_features, head_logits, train_head
-from ctwatch_train.networks import (
+from ctwatch_train.fitting import features as stored
+from ctwatch_train.fitting import networks
+from ctwatch_train.fitting.features import cached_features, head_logits, train_head
+from ctwatch_train.fitting.networks import (
     deployable,
     freeze_backbone,
     head,

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ctwatch_train import findings, mistakes, operating, plots
-from ctwatch_train.dataset import open_set
-from ctwatch_train.evaluate import figures_of
-from ctwatch_train.journal import COLUMNS
-from ctwatch_train.page import PAPER_COLUMN, page
-from ctwatch_train.page_parts import Markup, element
-from ctwatch_train.plots import Series
-from ctwatch_train.view import Subject, View
+from ctwatch_train.figures import operating
+from ctwatch_train.figures.evaluate import figures_of
+from ctwatch_train.figures.view import Subject, View
+from ctwatch_train.fitting.journal import COLUMNS
+from ctwatch_train.pages import findings, mistakes, plots
+from ctwatch_train.pages.page import PAPER_COLUMN, page
+from ctwatch_train.pages.page_parts import Markup, element
+from ctwatch_train.pages.plots import Series
+from ctwatch_train.sets.dataset import open_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ctwatch_train import schedule
-from ctwatch_train.recipe import PAPER_REGIMES, SHIPPED, Recipe, load_recipe, parse_recipe, shipped
+from ctwatch_train.fitting import schedule
+from ctwatch_train.fitting.recipe import PAPER_REGIMES, SHIPPED, Recipe, load_recipe, parse_recipe, shipped
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from ctwatch_train.losses import Criterion, class_weights
-from ctwatch_train.processes import Processes
-from ctwatch_train.recipe import Loss, Sampling
-from ctwatch_train.sampling import FAR, NEAR, RIGHT, Drawn, Emphasis, Shuffled, chances, stream
+from ctwatch_train.fitting.losses import Criterion, class_weights
+from ctwatch_train.fitting.processes import Processes
+from ctwatch_train.fitting.recipe import Loss, Sampling
+from ctwatch_train.fitting.sampling import FAR, NEAR, RIGHT, Drawn, Emphasis, Shuffled, chances, stream
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from conftest import moment_of, photograph
-from ctwatch_train import building, cache, coverage, dataset, gather
-from ctwatch_train.annotation import Annotation, Labels
-from ctwatch_train.building import Report, SetOptions, build_set
 from ctwatch_train.commands.data import data
-from ctwatch_train.coverage import majority_baseline
-from ctwatch_train.dataset import COLUMNS, TrainingSet, channel_statistics, open_set, write_manifest
+from ctwatch_train.labels.annotation import Annotation, Labels
 from ctwatch_train.progress import unseen
-from ctwatch_train.split import SPLITS, Shares
+from ctwatch_train.sets import building, cache, coverage, dataset, gather
+from ctwatch_train.sets.building import Report, SetOptions, build_set
+from ctwatch_train.sets.coverage import majority_baseline
+from ctwatch_train.sets.dataset import COLUMNS, TrainingSet, channel_statistics, open_set, write_manifest
+from ctwatch_train.sets.split import SPLITS, Shares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image

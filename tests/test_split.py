@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ctwatch_train.split import (
+from ctwatch_train.sets.split import (
     LEFT_OUT,
     SPLITS,
     TEST,
@@ -19,7 +19,7 @@ from ctwatch_train.split import (
     divide,
     joined,
 )
-from ctwatch_train.stratify import deal
+from ctwatch_train.sets.stratify import deal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

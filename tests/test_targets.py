@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ctwatch_train.targets import event_targets, grouped, targets
+from ctwatch_train.sets.targets import event_targets, grouped, targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 import torch
-from ctwatch_train.checkpoint import save
-from ctwatch_train.dataset import open_set
-from ctwatch_train.engine import Training
-from ctwatch_train.networks import training_network
-from ctwatch_train.preparation import prepare
-from ctwatch_train.processes import joined
-from ctwatch_train.recipe import parse_recipe
+from ctwatch_train.fitting.checkpoint import save
+from ctwatch_train.fitting.engine import Training
+from ctwatch_train.fitting.networks import training_network
+from ctwatch_train.fitting.preparation import prepare
+from ctwatch_train.fitting.processes import joined
+from ctwatch_train.fitting.recipe import parse_recipe
+from ctwatch_train.sets.dataset import open_set
 
 
 def main(set_folder: str, loss: str, out: str) -> None:

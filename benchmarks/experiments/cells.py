@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ctwatch_train.bootstrap import Answered, replicates
-from ctwatch_train.measure import confusion, rounded
-from ctwatch_train.targets import grouped
+from ctwatch_train.figures.bootstrap import Answered, replicates
+from ctwatch_train.figures.measure import confusion, rounded
+from ctwatch_train.sets.targets import grouped
 from numpy.typing import NDArray
 
 from ctwatch.ensemble import Averaging, average, pool

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from ctwatch_train.measure import rounded
-from ctwatch_train.targets import grouped
+from ctwatch_train.figures.measure import rounded
+from ctwatch_train.sets.targets import grouped
 
 from benchmarks.experiments.cells import (
     Cell,

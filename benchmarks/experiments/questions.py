@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from ctwatch_train.calibrate import prior_of_counts, reprior, temperature
-from ctwatch_train.confidence import AIMS, match_human, risk_coverage, stages, threshold_table
-from ctwatch_train.measure import figures, reliability, rounded
+from ctwatch_train.figures.calibrate import prior_of_counts, reprior, temperature
+from ctwatch_train.figures.confidence import AIMS, match_human, risk_coverage, stages, threshold_table
+from ctwatch_train.figures.measure import figures, reliability, rounded
 
 from benchmarks.experiments.cells import (
     Cell,

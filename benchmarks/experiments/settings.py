@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ctwatch_train.fitting.recipe import Recipe, parse_recipe
 from ctwatch_train.generate import World
-from ctwatch_train.recipe import Recipe, parse_recipe
 
 ARCHITECTURE = "thin_resnet10"
 BATCH = 64

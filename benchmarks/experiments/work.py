@@ -137,8 +137,8 @@ def train_network(settings: Settings, work: Path, job: Job) -> str:
         return f"{what}: is there"
     begun, used = time.perf_counter(), time.process_time()
     with _logged(work / "logs" / f"{path.stem}-world-{job.world}.txt"):
-        from ctwatch_train.dataset import open_set
-        from ctwatch_train.fit import fit
+        from ctwatch_train.fitting.fit import fit
+        from ctwatch_train.sets.dataset import open_set
 
         plain, without = (open_set(_world(work, job.world, erased) / "set", verify=False) for erased in (False, True))
         if not same_rows(plain, without):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ctwatch_train.building import SetOptions, build_set
-from ctwatch_train.dataset import TrainingSet, open_set
 from ctwatch_train.labels import read
 from ctwatch_train.progress import say, shown
-from ctwatch_train.targets import event_targets, grouped
+from ctwatch_train.sets.building import SetOptions, build_set
+from ctwatch_train.sets.dataset import TrainingSet, open_set
+from ctwatch_train.sets.targets import event_targets, grouped
 from numpy.typing import NDArray
 
 from benchmarks.experiments.cells import Frames, Numbers

@@ -44,10 +44,10 @@ def bundle(
         raise click.UsageError("give --precision or --recall, one of them")
     from ctwatch.nets.device import choose
 
-    from ..bundle import Aim
-    from ..bundle import bundle as run
-    from ..dataset import open_set
+    from ..pages.bundle import Aim
+    from ..pages.bundle import bundle as run
     from ..progress import shown
+    from ..sets.dataset import open_set
 
     aim = None if precision is None and recall is None else Aim(precision, recall)
     with shown("verifying the set") as progress:

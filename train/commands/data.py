@@ -11,7 +11,7 @@ import click
 from ctwatch.domain import Canvas
 from ctwatch.errors import EXIT_MEDIA_FAILED, ConfigError
 
-from ..annotation import Labels
+from ..labels.annotation import Labels
 
 _SIDES = re.compile(r"(\d{1,4})x(\d{1,4})")
 _SMALLEST, _LARGEST = 8, 4096
@@ -116,11 +116,11 @@ def data(
     interrupted goes on where it was: give the same command again. With other labels or options, frames that are there
     are used again.
     """
-    from ..building import SetOptions, build_set
-    from ..coverage import rows
     from ..labels import read
     from ..progress import say, shown
-    from ..split import Shares
+    from ..sets.building import SetOptions, build_set
+    from ..sets.coverage import rows
+    from ..sets.split import Shares
     from ..tabular import table
 
     options = SetOptions(

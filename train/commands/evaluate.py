@@ -32,6 +32,13 @@ HEAD = (
     help="Of the intervals and of the mistakes that are drawn at random.",
 )
 @click.option(
+    "--target",
+    type=click.FloatRange(0.5, 1),
+    default=0.966,
+    show_default=True,
+    help="Accuracy that automatic answers must reach; the default is that of Snapshot Serengeti's volunteers.",
+)
+@click.option(
     "--images",
     type=click.IntRange(0),
     help="Photographs to extrapolate the work saved to; the set's own number when not given.",
@@ -46,6 +53,7 @@ def evaluate(
     out: Path,
     device: str,
     seed: int,
+    target: float,
     images: int | None,
     show_people: bool,
     as_json: bool,
@@ -57,13 +65,13 @@ def evaluate(
     """
     from ctwatch.nets.device import choose
 
-    from ..bundle import by_task
-    from ..dataset import open_set
-    from ..evaluate import evaluate as measure
-    from ..mistakes import chosen, mistakes_in, sheet
-    from ..page import page
+    from ..figures.evaluate import evaluate as measure
+    from ..pages.bundle import by_task
+    from ..pages.mistakes import chosen, mistakes_in, sheet
+    from ..pages.page import page
     from ..progress import say, shown
-    from ..shards import replacing
+    from ..sets.dataset import open_set
+    from ..sets.shards import replacing
     from ..tabular import table
 
     groups = by_task(models)
@@ -71,7 +79,13 @@ def evaluate(
         training_set = open_set(set_folder, progress=progress)
     with shown("looking at photographs") as progress:
         evaluation = measure(
-            list(groups.values()), training_set, device=choose(device), seed=seed, images=images, progress=progress
+            list(groups.values()),
+            training_set,
+            device=choose(device),
+            seed=seed,
+            target=target,
+            images=images,
+            progress=progress,
         )
     out.mkdir(parents=True, exist_ok=True)
     sheets: dict[str, bytes] = {}
@@ -85,8 +99,8 @@ def evaluate(
             files["mistakes.jpg" if each is evaluation else f"mistakes-{each['task']}.jpg"] = picture
     files["index.html"] = page(evaluation, sheets).encode()
     for name, data in files.items():
-        with replacing(out / name) as target:
-            target.write(data)
+        with replacing(out / name) as file:
+            file.write(data)
     if as_json:
         click.echo(json.dumps(evaluation, indent=1, allow_nan=False))
         say(str(out / "index.html"))
@@ -97,9 +111,9 @@ def evaluate(
 
 def rows(evaluation: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return one row per task, source, split, frequencies and level: how well the default ensemble answers."""
-    from ..findings import certain, default_of, interval, share
-    from ..page_sections import LEVELS
-    from ..plots import clean
+    from ..pages.findings import certain, default_of, interval, share
+    from ..pages.page_sections import LEVELS
+    from ..pages.plots import clean
 
     found: list[tuple[str, ...]] = []
     for each in _both(evaluation):

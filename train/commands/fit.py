@@ -58,10 +58,10 @@ def fit(
     """
     from ctwatch.nets.device import choose, set_threads
 
-    from ..dataset import open_set
-    from ..fit import adapted, describe
-    from ..fit import fit as run
-    from ..recipe import load_recipe
+    from ..fitting.fit import adapted, describe
+    from ..fitting.fit import fit as run
+    from ..fitting.recipe import load_recipe
+    from ..sets.dataset import open_set
 
     if threads:
         set_threads(threads)

@@ -18,7 +18,7 @@ OF_WORLDS = ("validation", "unseen", "unseen_events", "unknown", "rarest", "bias
 @click.option("--locations", type=click.IntRange(1, 9000), help="Number of places; 120, of a world 20 to train on.")
 @click.option("--events", type=click.IntRange(1), help="Camera triggers per place; 40, of a world 240.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Same seed, same photographs.")
-@click.option("--blanks", type=click.FloatRange(0, 0.99), help="Fraction of blank events; 0.42, of a world 0.5.")
+@click.option("--blanks", type=click.FloatRange(0, 1), help="Fraction of blank events; 0.42, of a world 0.5.")
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first place.")
 @click.option("--size", type=click.IntRange(48), nargs=2, help="Height and width in pixels; 96 128 of a world.")
 @click.option("--erased", is_flag=True, help="Leave the animals out and keep their labels: what backgrounds give away.")

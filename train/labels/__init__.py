@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ctwatch.errors import ConfigError
 
-from ..annotation import Labels
 from . import camtrap_dp, coco, database, folders, serengeti, table, wildlife_insights
+from .annotation import Labels
 from .reading import header_of, plain, some
 
 Reader = Callable[[Path, str, Path | None], Labels]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ctwatch.errors import ConfigError
 
-from ..annotation import Annotation, Labels
+from .annotation import Annotation, Labels
 from .reading import (
     HUMAN,
     VEHICLE,

@@ -8,7 +8,7 @@ from typing import Any
 
 from ctwatch.errors import ConfigError
 
-from ..annotation import Annotation, Labels
+from .annotation import Annotation, Labels
 from .reading import Problems, amount, individuals, inside, is_undecided, one_species, some, wall_clock
 
 KEYS = ("images", "annotations", "categories")

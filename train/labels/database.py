@@ -7,7 +7,7 @@ from typing import Any
 from ctwatch.errors import ConfigError
 from ctwatch.store.database import open_file
 
-from ..annotation import Annotation, Labels
+from .annotation import Annotation, Labels
 from .reading import SEPARATOR, amount, is_undecided, one_species, some
 
 NEEDS = "ctwatch's own database (ctwatch.duckdb or its published copy reports.duckdb) with labels of people in it"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ctwatch.errors import ConfigError
 
-from ..annotation import Annotation, Labels
+from .annotation import Annotation, Labels
 from .reading import amount, is_image, is_undecided, one_species, some
 
 NEEDS = "a folder per class: ROOT/<label>/*.jpg or ROOT/<label>/<location>/*.jpg"

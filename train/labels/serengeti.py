@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ctwatch.errors import ConfigError
 
-from ..annotation import Annotation, Labels
+from .annotation import Annotation, Labels
 from .reading import (
     Problems,
     Table,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ctwatch.errors import ConfigError
 
-from ..annotation import Annotation, Labels
+from .annotation import Annotation, Labels
 from .reading import (
     SEPARATOR,
     Problems,

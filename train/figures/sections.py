@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from ctwatch.domain import BLANK, Task
 from ctwatch.ensemble import Averaging, average, describe, pool
 
+from ..sets.split import SEVERAL
+from ..sets.targets import Grouped, Numbers, event_targets, grouped, targets
 from . import measure
 from .bootstrap import Answered, Replicates, difference, intervals, replicates
 from .calibrate import prior_of_counts, reprior, uncalibrated
 from .confidence import empties_removed, empty_curve, risk_coverage, threshold_table
 from .measure import rounded
-from .split import SEVERAL
-from .targets import Grouped, Numbers, event_targets, grouped, targets
 from .view import Subject, View, prior_of, training_counts
 
 DEFAULT = Averaging.LOGIT

@@ -21,16 +21,16 @@ from ctwatch.errors import ConfigError, ModelError
 from ctwatch.nets.inference import Ensemble, model_paths
 from ctwatch.nets.model_file import load, read_info, save
 
-from .bootstrap import ROUNDS
-from .calibrate import blank_threshold
-from .confidence import species_thresholds
-from .dataset import TrainingSet
-from .evaluate import TESTS, evaluate, predict
+from ..figures.bootstrap import ROUNDS
+from ..figures.calibrate import blank_threshold
+from ..figures.confidence import species_thresholds
+from ..figures.evaluate import TESTS, evaluate, predict
+from ..figures.sections import DEFAULT
+from ..sets.dataset import TrainingSet
+from ..sets.shards import replacing
+from ..sets.split import SPLITS
+from ..sets.targets import Numbers, event_targets, grouped, targets
 from .model_card import card
-from .sections import DEFAULT
-from .shards import replacing
-from .split import SPLITS
-from .targets import Numbers, event_targets, grouped, targets
 
 PRECISION, RECALL, LEAST = 0.95, 0.98, 20
 """Of a label's answers, of the animals that an empty filter keeps, and items for a threshold of a label's own."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ctwatch.domain import BLANK, Canvas
 from ctwatch.errors import ConfigError, CtwatchError
 
+from ..labels.annotation import Labels
 from . import cache, coverage
-from .annotation import Labels
 from .consensus import Median
 from .dataset import CACHE, MANIFEST, SetInfo, fingerprint, write_description, write_manifest
 from .gather import (

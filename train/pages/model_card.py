@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from ..fitting.recipe import Recipe, Start
 from .findings import NOTHING, answers, cautions, default_of, drawn, interval, leak, natural, share, unit_of, where
 from .page_sections import LEVELS, who_is
 from .plots import UNREADABLE, clean
-from .recipe import Recipe, Start
 
 TITLES = {"empty": "Empty filter", "species": "Species ensemble"}
 _MARKS = re.compile(r"([\\`*\[\]<>|#~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
@@ -278,7 +278,7 @@ def _again(evaluation: dict[str, Any], figures: Mapping[str, Any]) -> list[str]:
     ]
     groups = [group for group in _same(figures["files"]) if "name" in group[0]]
     blocks = dict.fromkeys(recipe_text(group) for group in groups)
-    starts = dict.fromkeys(_start(file["recipe"].get("start") or {}) for file in figures["files"])
+    starts = dict.fromkeys(_start(file["recipe"].get("weights") or {}) for file in figures["files"])
     return [
         "```sh\n" + "\n".join(lines) + "\n```",
         *(f"```toml\n{block}```" for block in blocks),

@@ -7,7 +7,7 @@ from math import log
 from pathlib import Path
 from typing import Literal
 
-from .annotation import Annotation
+from ..labels.annotation import Annotation
 
 Median = Literal["lower", "upper"]
 Classification = Mapping[str, int | None]

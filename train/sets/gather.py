@@ -13,7 +13,7 @@ from ctwatch.domain import BLANK
 from ctwatch.errors import ConfigError
 from ctwatch.identity import derived_id
 
-from .annotation import Labels
+from ..labels.annotation import Labels
 from .consensus import Median, Propagated, consensus, propagate
 from .split import LEFT_OUT, SPLITS
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..sets.targets import Numbers
 from .measure import Flags, Floats, checked, in_top, rounded, wilson
-from .targets import Numbers
 
 GRID = (0.0, *(round(0.5 + 0.05 * step, 2) for step in range(10)), 0.96, 0.97, 0.98, 0.99)
 """Of the paper's threshold figures (Norouzzadeh et al. 2018, Fig. 5 and 6), as far as they can be read."""

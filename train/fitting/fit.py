@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,20 +21,20 @@ from ctwatch.domain import BLANK, ModelInfo, Task
 from ctwatch.errors import ConfigError, ModelError
 from ctwatch.nets.model_file import read_info, save
 
-from .calibrate import blank_threshold, priors, temperature
+from ..figures.calibrate import blank_threshold, priors, temperature
+from ..figures.measure import figures
+from ..progress import say, shown, unseen
+from ..sets.targets import targets
 from .engine import Training, look
 from .features import cached_features, train_head
 from .losses import Criterion
-from .measure import figures
 from .networks import deployable, start, training_network
-from .plots import training_curve
 from .preparation import Prepared, prepare
 from .processes import Processes, joined
-from .progress import say, shown, unseen
 from .recipe import Member, Recipe, parse_recipe
 from .sampling import Drawn, Floats, Stream, chances, stream
-from .targets import targets
 
+Draw = Callable[[Path], bytes]
 RECIPE_ALONE = ("members", "notes", "name", "set")
 """What is said about a training and who else is trained does not change a network."""
 
@@ -88,6 +88,7 @@ def fit(
     *,
     device: torch.device,
     checkpoint_s: float = 300.0,
+    draw: Draw | None = None,
 ) -> tuple[ModelInfo, ...]:
     """Train every member of a recipe into a folder and return what was written.
 
@@ -100,6 +101,7 @@ def fit(
         out: Folder of the ensemble; made if it is not there. `training/NAME/` in it holds log, curve and checkpoints.
         device: Where to compute; under `torchrun` each process takes its own.
         checkpoint_s: Seconds between checkpoints within an epoch.
+        draw: Makes the PNG of a log's curve, which is then written beside the log.
 
     Raises:
         ConfigError: Recipe and set do not fit each other.
@@ -117,12 +119,20 @@ def fit(
         )
         out.mkdir(parents=True, exist_ok=True)
         return tuple(
-            fit_member(recipe, member, prepared, out, processes, checkpoint_s=checkpoint_s) for member in recipe.members
+            fit_member(recipe, member, prepared, out, processes, checkpoint_s=checkpoint_s, draw=draw)
+            for member in recipe.members
         )
 
 
 def fit_member(
-    recipe: Recipe, member: Member, prepared: Prepared, out: Path, processes: Processes, *, checkpoint_s: float = 300.0
+    recipe: Recipe,
+    member: Member,
+    prepared: Prepared,
+    out: Path,
+    processes: Processes,
+    *,
+    checkpoint_s: float = 300.0,
+    draw: Draw | None = None,
 ) -> ModelInfo:
     """Train, calibrate and measure one network, write its model file and return its info."""
     name = f"{recipe.task}-{member.architecture}-{member.seed}"
@@ -136,7 +146,9 @@ def fit_member(
     if recipe.normalise == "auto" and begun.normalisation is not None:
         mean, std = begun.normalisation
         prepared = replace(prepared, preprocessing=replace(prepared.preprocessing, mean=mean, std=std))
-    table["start"] = _plain(begun.as_table())
+    # Which file it was, not where it lay: the same weights give the same network anywhere.
+    table["start"]["weights"] = begun.file
+    table["weights"] = _plain(begun.as_table())
     fingerprint = _fingerprint(table, prepared)
     there = _known(path, fingerprint)
     if there is not None:
@@ -158,8 +170,8 @@ def fit_member(
     info = _described(recipe, prepared, plain, name, table, member, fingerprint, processes.device)
     if processes.leads:
         info = save(path, plain.cpu(), info)
-        if (folder / "log.csv").exists():
-            (folder / "curve.png").write_bytes(training_curve(folder / "log.csv"))
+        if draw is not None and (folder / "log.csv").exists():
+            (folder / "curve.png").write_bytes(draw(folder / "log.csv"))
     processes.wait()
     return info
 

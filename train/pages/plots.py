@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .journal import read
+from ..fitting.journal import read
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -20,14 +20,15 @@ from ctwatch.errors import ConfigError
 from ctwatch.nets.inference import DEFAULT_BATCH, Ensemble, model_paths
 from ctwatch.nets.model_file import load, read_info
 
+from ..sets.dataset import TrainingSet
+from ..sets.split import SEVERAL, SPLITS
+from ..sets.targets import Numbers, targets
 from .bootstrap import ROUNDS
-from .dataset import TrainingSet
+from .confidence import HUMAN
 from .labour import Effort
 from .operating import labour_of, match_of, pipeline_of, thresholds_of
 from .published import PAPER
 from .sections import DEFAULT, majority_baseline, mistakes_of, sections_of
-from .split import SEVERAL, SPLITS
-from .targets import Numbers, targets
 from .view import Subject, View, prior_of
 
 VERSION = 1
@@ -45,6 +46,7 @@ def evaluate(
     seed: int = 0,
     rounds: int = ROUNDS,
     batch_size: int = DEFAULT_BATCH,
+    target: float = HUMAN,
     effort: Effort | None = None,
     images: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -59,6 +61,7 @@ def evaluate(
         seed: Of the bootstrap and of the sample of mistakes.
         rounds: Of the bootstrap.
         batch_size: Photographs that go through a network at once.
+        target: Accuracy of automatic answers that thresholds are searched for; of volunteers by default (S.5).
         effort: Constants of the estimate of work saved; the paper's if None.
         images: Photographs to extrapolate that estimate to; each source's own number if None.
         progress: Called with the photographs looked at and all of them.
@@ -90,7 +93,7 @@ def evaluate(
     if species:
         order = tuple(splits)
         pipeline = pipeline_of(species, empty, view, order) if empty else None
-        match = match_of(species, empty, view, order, seed=seed)
+        match = match_of(species, empty, view, order, target=target, seed=seed)
         numbers = {
             source: images if images is not None else sum(cell["photographs"] for cell in cells.values())
             for source, cells in about["sources"].items()

@@ -12,7 +12,7 @@ from ctwatch.errors import ConfigError
 from ctwatch.nets.architectures import names
 from ctwatch.nets.model_file import MAX_LABELS, SIDES
 
-SHIPPED = Path(__file__).parent / "recipes"
+SHIPPED = Path(__file__).parent.parent / "recipes"
 Regime = tuple[int, float, float]
 PAPER_REGIMES: tuple[Regime, ...] = (
     (1, 0.01, 5e-4),

@@ -17,10 +17,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ctwatch.decode import UnusableImage, decode_for_people
 
-from .dataset import TrainingSet
+from ..sets.dataset import TrainingSet
+from ..sets.split import SEVERAL
 from .findings import share
 from .plots import clean
-from .split import SEVERAL
 
 Pixels = NDArray[np.uint8]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ctwatch.ensemble import TOP
 
-from .targets import Numbers
+from ..sets.targets import Numbers
 
 Floats = NDArray[np.floating[Any]]
 Flags = NDArray[np.bool_]

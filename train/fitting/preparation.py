@@ -7,10 +7,10 @@ import numpy as np
 from ctwatch.domain import BLANK, Preprocessing, Task
 from ctwatch.errors import ConfigError
 
-from .dataset import TrainingSet, channel_statistics
+from ..sets.dataset import TrainingSet, channel_statistics
+from ..sets.targets import targets
 from .recipe import Recipe
 from .sampling import Numbers
-from .targets import targets
 
 ANIMAL = "animal"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

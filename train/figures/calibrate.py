@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from ctwatch.nets.model_file import TEMPERATURES
 
+from ..sets.targets import Numbers
 from .measure import Flags, Floats
-from .targets import Numbers
 
 LEAST_ITEMS = 100
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ctwatch.domain import BLANK, ModelInfo, Task
 
+from ..sets.split import SPLITS
+from ..sets.targets import Numbers, targets
 from .measure import Flags
-from .split import SPLITS
-from .targets import Numbers, targets
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..sets.targets import Numbers
 from .measure import Floats
-from .targets import Numbers
 
 ROUNDS = 2000
 FIGURES = ("accuracy", "macro_recall", "macro_f1")

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from ctwatch.domain import BLANK
 from ctwatch.ensemble import average, pool
 
+from ..sets.split import SEVERAL
+from ..sets.targets import NONE, Grouped, Numbers, event_targets, grouped, targets
 from .bootstrap import bootstrap
 from .confidence import (
     HUMAN,
@@ -23,8 +25,6 @@ from .confidence import (
 from .labour import Effort, labour
 from .measure import Flags, Floats, rounded
 from .sections import DEFAULT
-from .split import SEVERAL
-from .targets import NONE, Grouped, Numbers, event_targets, grouped, targets
 from .view import Subject, View
 
 LEVELS = ("image", "event")

@@ -1,0 +1,1 @@
+"""Figures of merit: what models are worth, with intervals; pure but for `evaluate`, which runs the networks."""

@@ -1,0 +1,1 @@
+"""Training: a recipe and a set in, calibrated model files out."""

@@ -1,0 +1,1 @@
+"""Sets of labelled photographs: many answers to one, checked, divided without leaks, decoded once."""
