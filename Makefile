@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint install clean bench
+.PHONY: demo test check lint install clean bench experiments
 
 demo: $(VENV)/.installed
 	$(BIN)/ctwatch demo
@@ -20,6 +20,10 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks roofline
+
+# Some 20 minutes on two cores; writes docs/experiments.md and its pictures.
+experiments: $(VENV)/.installed
+	$(BIN)/python -m benchmarks experiments
 
 install: $(VENV)/.installed
 

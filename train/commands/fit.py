@@ -60,6 +60,7 @@ def fit(
 
     from ..fitting.fit import adapted, describe
     from ..fitting.fit import fit as run
+    from ..fitting.processes import is_first
     from ..fitting.recipe import load_recipe
     from ..sets.dataset import open_set
 
@@ -79,6 +80,8 @@ def fit(
     infos = run(
         parsed, open_set(set_folder or Path(parsed.set)), folder, device=choose(device), checkpoint_s=checkpoint_every
     )
+    if not is_first():
+        return
     head = ("model", "architecture", "validation", "accuracy", "macro recall", "test", "accuracy", "macro recall")
     table(head, describe(infos), left=2)
     click.echo(folder)

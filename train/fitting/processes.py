@@ -69,6 +69,11 @@ class Processes:
             distributed.barrier()
 
 
+def is_first() -> bool:
+    """Return whether this is the process that speaks for all, among those that `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
     """Join the processes that `torchrun` started (its RANK, LOCAL_RANK and WORLD_SIZE), or stand alone.
