@@ -333,7 +333,13 @@ def results(worlds: list[dict[str, Run]]) -> dict[str, Any]:
         "version": 1,
         "settings": small.as_table(),
         "machine": {"processor": "abacus", "cores": 2, "load": 0.5, "python": "3", "torch": "2", "numpy": "2"},
-        "effort": {"networks": 9, "training_minutes": 1.0, "drawing_minutes": 0.5, "processes": 2},
+        "effort": {
+            "of": "processor time",
+            "networks": 9,
+            "training_minutes": 1.0,
+            "drawing_minutes": 0.5,
+            "processes": 2,
+        },
         **analysed(small, worlds),
     }
     return json.loads(json.dumps(found, allow_nan=False))  # type: ignore[no-any-return]

@@ -67,7 +67,7 @@ def _opening(results: Results) -> str:
         ({settings["empty_epochs"]} for the empty filter), batches of 64, crops of {tall} x {wide} pixels, the last weights.
         Temperatures are fitted on validation unless it is said otherwise.""",
         f"""Machine: {machine["processor"]}, {machine["cores"]} cores; {effort["processes"]} networks side by side with a
-        thread each; {effort["drawing_minutes"]:g} minutes of processor time for drawing and decoding and
+        thread each; {effort["drawing_minutes"]:g} minutes of {effort["of"]} for drawing and decoding and
         {effort["training_minutes"]:g} for training and looking. Load at the end {machine["load"]:g}:
         {"other work shared the cores" if busy else "no other work to speak of"}. Python {machine["python"]},
         torch {machine["torch"]}, numpy {machine["numpy"]}.""",

@@ -48,6 +48,7 @@ def everything(settings: Settings, work: Path, processes: int, say: Say) -> dict
     drawing = [json.loads((_world(work, *each) / "done.json").read_text("utf-8"))["processor"] for each in worlds]
     return {
         "networks": len(todo),
+        "of": "processor time",
         "training_minutes": round(sum(training) / 60, 1),
         "drawing_minutes": round(sum(drawing) / 60, 1),
         "processes": processes,
