@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from ctwatch_train.figures.bootstrap import Answered, replicates
+from ctwatch_train.figures.calibrate import softmax
 from ctwatch_train.figures.measure import confusion, rounded
 from ctwatch_train.sets.targets import grouped
 from numpy.typing import NDArray
@@ -68,7 +69,10 @@ class Run:
             member: Its number.
             divisors: (M,) other temperatures than the networks' own.
         """
-        return softmax(self.logits[member], float((self.temperatures if divisors is None else divisors)[member]))
+        calibrated: Floats = softmax(
+            self.logits[member], float((self.temperatures if divisors is None else divisors)[member])
+        )
+        return calibrated
 
     def ensemble(self, how: Averaging = Averaging.LOGIT, divisors: Floats | None = None) -> Floats:
         """Return the average of all networks, (N, K); arguments as of `probabilities`."""
@@ -232,13 +236,6 @@ def over_worlds(estimates: Sequence[Estimate]) -> Estimate:
         np.asarray(np.mean([each.draws[turn] for each, turn in zip(estimates, order, strict=True)], axis=0)),
         tuple(each.value for each in estimates),
     )
-
-
-def softmax(logits: NDArray[np.floating[Any]], divisor: float) -> Floats:
-    """Return softmax(logits / divisor) over the last axis, in double precision."""
-    scaled = np.asarray(logits, np.float64) / divisor
-    powers = np.exp(scaled - scaled.max(-1, keepdims=True))
-    return np.asarray(powers / powers.sum(-1, keepdims=True), np.float64)
 
 
 def ranks(values: Floats) -> Floats:

@@ -1,6 +1,7 @@
 """Makes a network's probabilities mean what they say: temperature, priors, and the empty filter's threshold."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,6 +48,13 @@ def temperature(logits: Floats, targets: Numbers) -> float:
     found = float(log_t.detach())
     low, high = (math.log(limit) for limit in TEMPERATURES)
     return math.exp(min(max(found, low), high)) if math.isfinite(found) else 1.0
+
+
+def softmax(logits: NDArray[np.floating[Any]], divisor: float) -> NDArray[np.float64]:
+    """Return softmax(logits / divisor) over the last axis, in double precision."""
+    scaled = np.asarray(logits, np.float64) / divisor
+    powers = np.exp(scaled - scaled.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True), np.float64)
 
 
 def uncalibrated(probabilities: Floats, divisor: float) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ctwatch.ensemble import TOP
 
+from ..sets.coverage import majority_baseline
 from ..sets.targets import Numbers
 
 Floats = NDArray[np.floating[Any]]
@@ -189,10 +190,10 @@ def majority_share(counts: Sequence[int], k: int = 1) -> tuple[float | None, flo
     The first is top-k accuracy on the same counts (K,): three labels of Snapshot Serengeti hold 63 % of it and 45 of 48
     are ignored. None, None without anything.
     """
-    values = np.sort(np.asarray(counts, np.int64))[::-1]
-    if not len(values) or values.sum() == 0:
+    if sum(counts) == 0:
         return None, None
-    return float(values[:k].sum() / values.sum()), max(0.0, 1 - k / len(values))
+    baseline = majority_baseline(counts, k)
+    return baseline.accuracy, baseline.ignored
 
 
 def precision_at(blank_share: float, animal_recall: float, empty_recall: float) -> dict[str, float | None]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from ctwatch.errors import CtwatchError
+
+from ..sets.shards import replacing
 
 ENTRY = "ctwatch_training"
 
@@ -27,15 +28,8 @@ def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) ->
     text = json.dumps(state, sort_keys=True)
     data = serialise(kept, metadata={ENTRY: text, "digest": _digest(kept, text)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(data)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

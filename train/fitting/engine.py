@@ -23,7 +23,7 @@ from .networks import outputs, parameter_groups
 from .preparation import Prepared
 from .processes import Processes
 from .recipe import Recipe
-from .sampling import FAR, NEAR, RIGHT, Emphasis, Numbers, Stream, stream
+from .sampling import FAR, NEAR, RIGHT, Emphasis, Numbers
 from .schedule import rates
 
 CHECK_EVERY = 20
@@ -96,15 +96,7 @@ class Training:
         count = len(prepared.train)
         self.steps_per_epoch = recipe.batches_per_epoch or max(1, math.ceil(count / recipe.batch_size))
         self.steps = self.steps_per_epoch * recipe.epochs
-        self._stream: Stream = stream(
-            prepared.train_targets,
-            prepared.source.sources[prepared.train],
-            prepared.source.source_names,
-            recipe.sampling,
-            batch_size=recipe.batch_size,
-            steps_per_epoch=self.steps_per_epoch,
-            seed=seed,
-        )
+        self._stream = prepared.batches(recipe.sampling, recipe.batch_size, self.steps_per_epoch, seed)
         self._cutter = Cutter(
             prepared.source, prepared.train, prepared.train_targets, prepared.preprocessing, recipe.augmentation,
             seed, processes,
@@ -117,6 +109,7 @@ class Training:
         self._optimiser = self._new_optimiser()
         self._average = {k: v.detach().clone() for k, v in module.state_dict().items()} if recipe.average else None
         self.progress = Progress()
+        self._pending: list[tuple[Numbers, Tensor, Tensor, Tensor, int]] = []
         processes.part(recipe.batch_size)
 
     def run(self, say: Callable[[str], None], shown: Shown) -> None:
@@ -192,14 +185,9 @@ class Training:
             nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.optimiser.clip)
         self._optimiser.step()
         self._follow()
-        self._pending = [
-            *self._pending,
-            (batch.rows, loss.detach(), _outcomes(logits.detach(), targets), targets, step),
-        ]
+        self._pending.append((batch.rows, loss.detach(), _outcomes(logits.detach(), targets), targets, step))
         if self._emphasis is not None:
             self._settle()
-
-    _pending: list[tuple[Numbers, Tensor, Tensor, Tensor, int]] = []  # noqa: RUF012 - replaced, never changed
 
     def _settle(self) -> None:
         """Bring what the device has computed into the sums, and stop if it is no number."""

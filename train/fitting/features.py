@@ -20,6 +20,7 @@ from ctwatch.errors import ConfigError
 from ctwatch.identity import content_id, derived_id
 from ctwatch.nets.preprocessing import prepare
 
+from ..sets.shards import replacing
 from .networks import AUXILIARY, head
 from .sampling import CHANGES, Drawn, Numbers, Shuffled, Stream, generator
 
@@ -271,12 +272,8 @@ def _known(beside: Path, key: dict[str, Any], blocks: int) -> list[str | None]:
 
 
 def _replace(path: Path, content: dict[str, Any]) -> None:
-    new = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        new.write_text(json.dumps(content, sort_keys=True), "utf-8")
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(json.dumps(content, sort_keys=True).encode("utf-8"))
 
 
 def _look(

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision
-from numpy.typing import NDArray
 from torch import nn
 
 import ctwatch
@@ -21,9 +20,10 @@ from ctwatch.domain import BLANK, ModelInfo, Task
 from ctwatch.errors import ConfigError, ModelError
 from ctwatch.nets.model_file import read_info, save
 
-from ..figures.calibrate import blank_threshold, priors, temperature
+from ..figures.calibrate import blank_threshold, priors, softmax, temperature
 from ..figures.measure import figures
 from ..progress import say, shown, unseen
+from ..sets.dataset import TrainingSet
 from ..sets.targets import targets
 from .engine import Training, look
 from .features import cached_features, train_head
@@ -32,7 +32,7 @@ from .networks import deployable, start, training_network
 from .preparation import Prepared, prepare
 from .processes import Processes, joined
 from .recipe import Member, Recipe, parse_recipe
-from .sampling import Drawn, Floats, Stream, chances, stream
+from .sampling import Floats, chances, is_drawn
 
 Draw = Callable[[Path], bytes]
 RECIPE_ALONE = ("members", "notes", "name", "set")
@@ -83,7 +83,7 @@ def adapted(
 
 def fit(
     recipe: Recipe,
-    source: Any,
+    source: TrainingSet,
     out: Path,
     *,
     device: torch.device,
@@ -198,7 +198,7 @@ def _train_head(
             epochs=recipe.start.head_epochs,
             learning_rate=recipe.start.head_learning_rate,
             seed=member.seed,
-            batches=_stream(recipe, prepared, size, member.seed),
+            batches=prepared.batches(recipe.sampling, size, math.ceil(len(prepared.train) / size), member.seed),
             batch_size=size,
             loss=Criterion(recipe.loss, prepared.counts(), size, processes),
             device=processes.device,
@@ -277,7 +277,7 @@ def taught(recipe: Recipe, prepared: Prepared) -> Floats:
     """
     count = len(prepared.labels)
     known = prepared.train_targets >= 0
-    if isinstance(_stream(recipe, prepared, recipe.batch_size, 0), Drawn):
+    if is_drawn(recipe.sampling):
         sources = prepared.source.sources[prepared.train]
         each = chances(prepared.train_targets, sources, prepared.source.source_names, recipe.sampling)
         shown_share = np.bincount(prepared.train_targets[known], each[known], count).astype(np.float64)
@@ -286,26 +286,6 @@ def taught(recipe: Recipe, prepared: Prepared) -> Floats:
     if recipe.loss.kind in ("weighted", "balanced_softmax"):
         shown_share = shown_share / np.maximum(priors(prepared.train_targets[known], count), 1e-12)
     return np.asarray(shown_share / shown_share.sum(), np.float64)
-
-
-def _stream(recipe: Recipe, prepared: Prepared, batch_size: int, seed: int) -> Stream:
-    """The recipe's batches of training photographs, of any size."""
-    return stream(
-        prepared.train_targets,
-        prepared.source.sources[prepared.train],
-        prepared.source.source_names,
-        recipe.sampling,
-        batch_size=batch_size,
-        steps_per_epoch=math.ceil(len(prepared.train) / batch_size),
-        seed=seed,
-    )
-
-
-def softmax(logits: NDArray[np.floating[Any]], divisor: float) -> Floats:
-    """Return softmax(logits / divisor) over the last axis, in double precision."""
-    scaled = np.asarray(logits, np.float64) / divisor
-    powers = np.exp(scaled - scaled.max(-1, keepdims=True))
-    return np.asarray(powers / powers.sum(-1, keepdims=True), np.float64)
 
 
 def versions() -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 import csv
 import io
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from ..sets.shards import replacing
 
 COLUMNS = (
     "epoch",
@@ -32,9 +33,8 @@ def write(path: Path, rows: Sequence[Row]) -> None:
     for row in rows:
         writer.writerow([f"{row[column]:.6g}" for column in COLUMNS])
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    beside.write_text(text.getvalue(), "utf-8")
-    os.replace(beside, path)
+    with replacing(path) as file:
+        file.write(text.getvalue().encode("utf-8"))
 
 
 def read(path: Path) -> list[dict[str, float]]:

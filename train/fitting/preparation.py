@@ -9,8 +9,8 @@ from ctwatch.errors import ConfigError
 
 from ..sets.dataset import TrainingSet, channel_statistics
 from ..sets.targets import targets
-from .recipe import Recipe
-from .sampling import Numbers
+from .recipe import Recipe, Sampling
+from .sampling import Numbers, Stream, stream
 
 ANIMAL = "animal"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -37,6 +37,18 @@ class Prepared:
         """Return the number of training photographs of each label, (K,)."""
         known = self.train_targets[self.train_targets >= 0]
         return np.bincount(known, minlength=len(self.labels)).astype(np.int64)
+
+    def batches(self, sampling: Sampling, batch_size: int, steps_per_epoch: int, seed: int) -> Stream:
+        """Return batches of positions among the training photographs."""
+        return stream(
+            self.train_targets,
+            self.source.sources[self.train],
+            self.source.source_names,
+            sampling,
+            batch_size=batch_size,
+            steps_per_epoch=steps_per_epoch,
+            seed=seed,
+        )
 
 
 def prepare(recipe: Recipe, source: TrainingSet) -> Prepared:

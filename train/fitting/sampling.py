@@ -114,6 +114,11 @@ def chances(targets: Numbers, sources: NDArray[np.integer], source_names: Sequen
     return result
 
 
+def is_drawn(sampling: Sampling) -> bool:
+    """Return whether photographs are drawn by chance instead of each once a pass."""
+    return sampling.kind == "balanced" or bool(sampling.shares) or sampling.blank_share > 0
+
+
 def stream(
     targets: Numbers,
     sources: NDArray[np.integer],
@@ -125,7 +130,7 @@ def stream(
     seed: int,
 ) -> Stream:
     """Return the batches of a recipe's sampling over N training photographs."""
-    if sampling.kind == "balanced" or sampling.shares or sampling.blank_share:
+    if is_drawn(sampling):
         return Drawn(chances(targets, sources, source_names, sampling), batch_size, steps_per_epoch, seed)
     return Shuffled(len(targets), batch_size, seed)
 

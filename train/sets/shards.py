@@ -119,12 +119,15 @@ def read_record(path: Path) -> Record | None:
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Write a file so that after a crash either the old or the new one is there, whole; raises OSError."""
-    beside = path.with_name(f".{path.name}.tmp")
-    with beside.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
     descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
