@@ -1,7 +1,7 @@
 """Deployments: the table with all its problems at once, folder names, and nothing guessed in silence."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 import strategies
@@ -148,8 +148,8 @@ def test_all_problems_at_once_each_with_line_and_column() -> None:
     ("text", "told"),
     [
         ("", "line 1: no column deploymentID"),
-        ("Station,Setup_date\nL1,2024-01-01\n", "line 1: no column deploymentID"),
-        ("deploymentID;locationID\nd1;L1\n", "separate them by commas"),
+        ("name,begin\nL1,2024-01-01\n", "line 1: no column deploymentID"),
+        ("deploymentID|locationID\nd1|L1\n", "line 1: no column deploymentID"),
         ("deploymentID,locationID,locationid\nd1,a,b\n", "column locationid is there twice"),
         ('deploymentID,locationID\nd1,"L1\nd2,L2\n', "not CSV"),
         ("deploymentID,latitude,longitude\nd1,nan,1\n", "line 2: latitude 'nan'"),
@@ -269,6 +269,44 @@ def test_card_that_the_table_does_not_know_is_flagged() -> None:
     bare, _ = placed("DCIM", known=table(), inbox="north")
     assert bare.flag is not None
     assert bare.flag.startswith("not in the deployments table; ")
+
+
+CLOCKS = """\
+deploymentID,locationID,folder,deploymentStart,deploymentEnd,clockOffset
+right,L1,card,2024-01-01,2024-02-01,
+reset,L1,card,2024-02-01,2024-03-01,4000d
+"""
+
+
+@pytest.mark.parametrize(
+    ("taken", "trusted", "expected"),
+    [
+        (datetime(2024, 1, 15), True, "right"),
+        (datetime(2024, 2, 15) - timedelta(days=4000), True, "reset"),
+        (datetime(2024, 2, 15) - timedelta(days=4000), False, "reset"),
+        (datetime(2024, 2, 15), True, "L1 unassigned"),
+        (datetime(2024, 1, 15), False, "L1 unassigned"),
+    ],
+)
+def test_each_candidate_is_asked_with_its_own_clock(taken: datetime, trusted: bool, expected: str) -> None:
+    """One card, whose clock was reset half way: two rows, and each photograph finds its own.
+
+    A time that does not count as it is counts only where a clock is known to have been wrong.
+    """
+    mapping = Mapping(table(CLOCKS), PATTERN)
+    deployment, _ = assign(
+        mapping, inbox_name="inbox", folders=["card", "DCIM"], serial=None, taken=taken, trusted=trusted
+    )
+    assert deployment.deployment_id == expected
+
+
+def test_no_flag_before_reference_photographs_are_looked_up() -> None:
+    """How wrong the clock was is not known yet, so nothing lies outside."""
+    dated = "deploymentID,locationID,deploymentStart,deploymentEnd,referencePhoto,referenceTime\n"
+    known = table(dated + "d1,L1,2024-01-01,2024-03-01,IMG_1.JPG,2024-01-01 12:00\n")
+    assert placed("L1", known=known, taken=datetime(2015, 1, 1))[0].flag is None
+    known = table(dated + "d1,L1,2024-01-01,2024-03-01,,\n")
+    assert "2015-01-01 lie outside its dates" in str(placed("L1", known=known, taken=datetime(2015, 1, 1))[0].flag)
 
 
 def test_accents_of_macos_are_the_same_accents() -> None:

@@ -1,0 +1,314 @@
+"""The deployments table: Camtrap DP's, camtrapR's, Wildlife Insights' or a list of folders -> checked deployments."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from ctwatch.deployments import dates, dialects, fields
+from ctwatch.deployments.cells import Sheet, sheet
+from ctwatch.deployments.fields import Row
+from ctwatch.deployments.folders import telling
+from ctwatch.domain import Deployment, DeploymentSource, Location
+from ctwatch.errors import ConfigError
+
+_LONGEST = timedelta(days=3653)
+"""A deployment beyond ten years is a slip of the pen, and would make every table as long."""
+_NOON = timedelta(hours=12)
+_NAMES = {"deploymentID", "locationID", "locationName", "folder"}
+"""Where NA is a name, not R's word for nothing."""
+_FIELDS = {
+    "deploymentID", "locationID", "locationName", "latitude", "longitude", "deploymentStart", "deploymentEnd", "cameraID",
+    "cameraModel", "folder", "session", "clockOffset", "clockOffsetEnd", "sign",
+}  # fmt: skip
+"""Columns with a place of their own; Camtrap DP's others are carried along."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One row of a deployments table: a deployment and the folder that it names, if it does."""
+
+    deployment: Deployment
+    folder: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentTable:
+    """A checked deployments table."""
+
+    rows: tuple[TableRow, ...] = ()
+    locations: tuple[Location, ...] = ()
+    covariates: tuple[str, ...] = ()
+    """Columns that neither Camtrap DP nor ctwatch has a meaning for, with something in them, in the table's order."""
+    notes: tuple[str, ...] = ()
+    """What was understood and assumed, in sentences."""
+
+
+def parse_table(text: str, name: str) -> DeploymentTable:
+    """Read a deployments table: CSV with the columns of Camtrap DP 1.0.2, camtrapR, Wildlife Insights, or a folder list.
+
+    Columns in any order, capitals and underscores as you like. Beside Camtrap DP's 24: `folder`, `session`,
+    `outage1From`, `outage1To` ... (camtrapR: `Problem1_from` ...), and for a wrong clock one of `clockOffset`,
+    `clockOffset` with `clockOffsetEnd`, or `referencePhoto` with `referenceTime` (and `referencePhoto2` ...). What else
+    there is becomes a covariate. Rows without an id are named station[_camera][_session][_setup date].
+
+    Raises ConfigError with every problem, each with file name, line, column and remedy.
+    """
+    cells, problems, notes = sheet(text, name)
+    columns, dialect, wrong, noted = dialects.columns(cells.header, f"{name} line {cells.header_line}")
+    problems += wrong
+    if not any(column.name in _NAMES for column in columns):
+        raise ConfigError(problems)
+    notes = [f"{name}: read as {dialect.words}", *notes, *noted]
+    rows = _rows(cells, columns, name, notes)
+    order, told = _order(rows, name)
+    notes += told
+    for row in rows:
+        _dates(row, order, problems)
+    locations: dict[str, Location] = {}
+    lines: list[tuple[int, TableRow]] = []
+    for row, deployment_id in _identified(rows, dialect, problems):
+        location = _location(row, deployment_id, problems)
+        _same_place(locations, location, row.place, problems)
+        points, references = fields.clock(row, order, problems)
+        deployment = Deployment(
+            deployment_id,
+            location.location_id,
+            DeploymentSource.TABLE,
+            row.cells.get("cameraID"),
+            row.cells.get("cameraModel"),
+            row.start,
+            row.end,
+            row.start_is_date,
+            row.end_is_date,
+            session=row.cells.get("session"),
+            outages=fields.outages(row, order, problems),
+            clock=points,
+            clock_references=references,
+            columns=tuple(row.columns),
+        )
+        lines.append((row.line, TableRow(deployment, _folder(row, problems))))
+    _overlaps(lines, name, problems, unnamed=not dialect.has_ids)
+    if problems:
+        raise ConfigError(sorted(problems, key=lambda problem: _line_of(problem, name)))
+    notes += _not_of_camtrap_dp([row for _, row in lines], name)
+    found = dict.fromkeys(key for _, row in lines for key, _ in row.deployment.columns)
+    covariates = tuple(key for key in found if key not in dialects.CAMTRAP_DP)
+    return DeploymentTable(tuple(row for _, row in lines), tuple(locations.values()), covariates, tuple(notes))
+
+
+def _rows(cells: Sheet, columns: Sequence[dialects.Column], name: str, notes: list[str]) -> list[Row]:
+    """Return the lines with their cells by meaning; what another column of Camtrap DP can say is said there too."""
+    headers = {column.name: column.header for column in columns if column.name}
+    own = {column.name for column in columns}
+    rows = []
+    nameless = 0
+    for line, texts in cells.rows:
+        row = Row(line, f"{name} line {line}", headers=headers)
+        for column, text in zip(columns, texts, strict=True):
+            if not text or (text == "NA" and column.name not in _NAMES):
+                continue
+            if column.series:
+                row.series[column.series, column.number, column.part] = (column.header, text)
+            elif column.name in _FIELDS:
+                row.cells[str(column.name)] = text
+            elif not column.header:
+                nameless += 1
+            else:
+                row.columns.append((column.name or column.header, text))
+                said = None if column.name else dialects.from_wildlife_insights(dialects.plain(column.header), text)
+                if said and said[0] not in own:
+                    row.columns.append(said)
+        rows.append(row)
+    if nameless:
+        notes.append(f"{name}: {nameless} cells in a column without a name are left out")
+    return rows
+
+
+def _order(rows: Sequence[Row], name: str) -> tuple[dates.Order, list[str]]:
+    """Find the order of day and month in the table's dates; say so where it mattered, and where a zone is dropped."""
+    texts = [row.cells[key] for row in rows for key in ("deploymentStart", "deploymentEnd") if key in row.cells]
+    texts += [
+        text
+        for row in rows
+        for (series, _, part), (_, text) in row.series.items()
+        if part in ("from", "to") or series == "referencetime"
+    ]
+    order = dates.order_of(texts)
+    told = []
+    if order.day_first is not None:
+        first, second = ("day", "month") if order.day_first else ("month", "day")
+        told.append(f"{name}: dates are read {first} first, then {second}, for some days are above 12")
+    zoned = [text for text in texts if dates.has_zone(text)]
+    if zoned:
+        told.append(
+            f"{name}: {len(zoned)} times have a zone, such as {zoned[0]!r}; it is dropped, they are taken as what the"
+            " camera's clock showed"
+        )
+    return order, told
+
+
+def _dates(row: Row, order: dates.Order, problems: list[str]) -> None:
+    """Read when a row begins and ends."""
+    begins, ends = row.header("deploymentStart"), row.header("deploymentEnd")
+    if text := row.cells.get("deploymentStart"):
+        row.start, row.start_is_date = row.time(begins, text, order, problems)
+    if text := row.cells.get("deploymentEnd"):
+        row.end, row.end_is_date = row.time(ends, text, order, problems)
+    start, end = fields.window(row.start, row.end, end_is_date=row.end_is_date)
+    if start and end and start >= end:
+        problems.append(f"{row.place}: {ends} is not after {begins}; swap or correct them")
+    elif start and end and end - start > _LONGEST:
+        problems.append(f"{row.place}: {ends} is more than ten years after {begins}; correct the years")
+
+
+def _identified(rows: Sequence[Row], dialect: dialects.Dialect, problems: list[str]) -> list[tuple[Row, str]]:
+    """Return the rows that have an id of their own, or whose place, camera, session and date make one."""
+    if dialect.has_ids:
+        ids = [row.cells.get("deploymentID", "") for row in rows]
+    elif dialect.is_folder_list:
+        ids = ["_".join(telling(_parts(row.cells.get("folder", "")))) for row in rows]
+    else:
+        ids = [
+            "_".join(part for part in (_place(row), row.cells.get("cameraID"), row.cells.get("session")) if part)
+            if _place(row)
+            else ""
+            for row in rows
+        ]
+        counts = Counter(ids)
+        for at, row in enumerate(rows):
+            if counts[ids[at]] > 1 and ids[at] and row.start is not None:
+                ids[at] += f"_{row.start:%Y-%m-%d}"
+    column = "deploymentID" if dialect.has_ids else "folder" if dialect.is_folder_list else "locationID"
+    lines: dict[str, int] = {}
+    kept = []
+    for row, deployment_id in zip(rows, ids, strict=True):
+        header = row.header(column) if column in row.headers else row.header("locationName")
+        if not deployment_id:
+            what = "deployment a name of its own" if dialect.has_ids else "row one"
+            problems.append(f"{row.place}: {header} is empty; give each {what}")
+        elif deployment_id in lines:
+            if dialect.has_ids:
+                problem = f"{header} {deployment_id!r} is on line {lines[deployment_id]} already"
+            else:
+                problem = (
+                    f"{deployment_id!r} is on line {lines[deployment_id]} already; tell the rows apart by"
+                    " Camera, session or Setup_date, or give each a deploymentID"
+                )
+            problems.append(f"{row.place}: {problem}")
+        else:
+            lines[deployment_id] = row.line
+            kept.append((row, deployment_id))
+    return kept
+
+
+def _place(row: Row) -> str:
+    return row.cells.get("locationID") or row.cells.get("locationName") or ""
+
+
+def _parts(folder: str) -> list[str]:
+    return folder.replace("\\", "/").strip("/").split("/")
+
+
+def _location(row: Row, deployment_id: str, problems: list[str]) -> Location:
+    """Return a row's place, its coordinates checked; without a name of its own it is called after the deployment."""
+    location_id = _place(row) or deployment_id
+    problems += [
+        f"{row.place}: {name!r} has two underscores in a row, which camtrapR separates by; write one"
+        for name in (location_id, row.cells.get("cameraID", ""), row.cells.get("session", ""))
+        if "__" in name
+    ]
+    if ("latitude" in row.cells) != ("longitude" in row.cells):
+        problems.append(f"{row.place}: latitude and longitude go together; write both or none")
+    return Location(
+        location_id,
+        row.cells.get("locationName"),
+        _degrees(row, "latitude", 90, problems),
+        _degrees(row, "longitude", 180, problems),
+    )
+
+
+def _degrees(row: Row, name: str, limit: int, problems: list[str]) -> float | None:
+    text = row.cells.get(name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not -limit <= value <= limit:
+        problems.append(f"{row.place}: {row.header(name)} {text!r} is not within -{limit} to {limit} decimal degrees")
+        return None
+    return value
+
+
+def _same_place(locations: dict[str, Location], location: Location, place: str, problems: list[str]) -> None:
+    """Take a location; what an earlier line left open is filled in, what it says otherwise is a problem."""
+    known = locations.setdefault(location.location_id, location)
+    if location.latitude is not None and location.longitude is not None:
+        if known.latitude is None or known.longitude is None:
+            known = replace(known, latitude=location.latitude, longitude=location.longitude)
+        elif (known.latitude, known.longitude) != (location.latitude, location.longitude):
+            problems.append(
+                f"{place}: locationID {location.location_id!r} has other latitude and longitude than on an earlier"
+                " line; correct one, or give the place another locationID"
+            )
+    if known.location_name is None:
+        known = replace(known, location_name=location.location_name)
+    locations[location.location_id] = known
+
+
+def _folder(row: Row, problems: list[str]) -> str | None:
+    text = row.cells.get("folder")
+    if text is None:
+        return None
+    named = "/".join(telling(_parts(text)))
+    if not named:
+        problems.append(f"{row.place}: folder {text!r} is one that cameras make themselves; name the card's folder")
+    return named or None
+
+
+def _overlaps(lines: Sequence[tuple[int, TableRow]], name: str, problems: list[str], *, unnamed: bool) -> None:
+    """Find deployments of one camera at one place that overlap; cameras without a name are one if `unnamed`."""
+    cameras: dict[tuple[str, str], list[tuple[datetime, datetime, int]]] = {}
+    for line, row in lines:
+        deployment = row.deployment
+        start, end = deployment.deployment_start, deployment.deployment_end
+        if start is None or end is None or not (deployment.camera_id or unnamed):
+            continue
+        # On the day of a change the camera belongs to both, as effort has it: dates without a time turn at noon.
+        begin = start + (_NOON if deployment.start_is_date else timedelta(0))
+        finish = end + (_NOON if deployment.end_is_date else timedelta(0))
+        cameras.setdefault((deployment.location_id, deployment.camera_id or ""), []).append((begin, finish, line))
+    for (location_id, camera_id), spells in cameras.items():
+        spells.sort()
+        latest = spells[0]
+        for spell in spells[1:]:
+            if spell[0] < latest[1]:
+                camera = f"camera {camera_id!r} at {location_id!r}" if camera_id else f"the camera at {location_id!r}"
+                first, second = sorted((latest[2], spell[2]))
+                problems.append(
+                    f"{name} line {second}: {camera} is deployed on line {first} at the same time; correct the dates, or"
+                    " name the cameras"
+                )
+            latest = max(latest, spell, key=lambda item: item[1])
+
+
+def _not_of_camtrap_dp(rows: Sequence[TableRow], name: str) -> list[str]:
+    """Say which cells have a column of Camtrap DP but no value that it takes."""
+    odd: dict[str, list[str]] = {}
+    for row in rows:
+        for key, text in row.deployment.columns:
+            if key in dialects.CAMTRAP_DP and dialects.camtrap_dp_value(key, text) is None:
+                odd.setdefault(key, []).append(text)
+    return [
+        f"{name}: {len(texts)} cells of {key}, such as {texts[0]!r}, are nothing that Camtrap DP takes there; they are kept,"
+        " but left out of Camtrap DP files"
+        for key, texts in odd.items()
+    ]
+
+
+def _line_of(problem: str, name: str) -> int:
+    match = re.match(r" line (\d+):", problem.removeprefix(name))
+    return int(match[1]) if match else 0
