@@ -1,7 +1,8 @@
 """What each frame and each event is, and what a person must see: every branch of the decision in one place."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 import numpy as np
@@ -21,6 +22,10 @@ _TYPE_OF_LABEL = {
 }
 
 
+UNNAMED_ANIMAL = "animal"
+"""The label of an animal that nobody named."""
+
+
 class Review(StrEnum):
     """Why a person must see it."""
 
@@ -32,6 +37,7 @@ class Review(StrEnum):
     MEMBERS_DISAGREE = "members_disagree"
     SEVERAL_SPECIES = "several_species"
     ON_SOME_FRAMES = "confident_on_some_frames_only"
+    PEOPLE_DISAGREE = "people_disagree"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +80,22 @@ class Decision:
     probability: float | None
     top: tuple[tuple[str, float], ...]
     review: tuple[Review, ...]
+    by_human: bool = False
+    classified_by: str | None = None
+    """Person or imported model; None: the ensembles."""
+    classified_at: datetime | None = None
+    count: int | None = None
 
 
 def observation_type(label: str) -> ObservationType:
     """Return the Camtrap DP type that a species model's label stands for."""
     return _TYPE_OF_LABEL.get(label.lower(), ObservationType.ANIMAL)
+
+
+def species_of(label: str) -> str | None:
+    """Return the name that a label gives; None for what is no animal, and for an animal without a name."""
+    named = observation_type(label) is ObservationType.ANIMAL and label.lower() != UNNAMED_ANIMAL
+    return label if named else None
 
 
 def is_blank(scores: Scores, thresholds: Thresholds) -> NDArray[np.bool_]:
@@ -251,11 +268,4 @@ def _unclassified(unit: int, review: tuple[Review, ...]) -> Decision:
 
 
 def _with_review(decision: Decision, reason: Review) -> Decision:
-    return Decision(
-        decision.unit,
-        decision.observation_type,
-        decision.label,
-        decision.probability,
-        decision.top,
-        (*decision.review, reason),
-    )
+    return replace(decision, review=(*decision.review, reason))

@@ -2,26 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctwatch import events
+from ctwatch import clocks, events
 from ctwatch.background import blank_evidence
 from ctwatch.config import Config
-from ctwatch.decisions import Decision, Scores, Thresholds, decide_events, decide_frames
-from ctwatch.domain import BLANK, ModelInfo, ObservationType
+from ctwatch.decisions import Scores, Thresholds
+from ctwatch.domain import BLANK, ModelInfo
 from ctwatch.ensemble import Averaging, average_present, with_opinion
 from ctwatch.identity import derived_id
-from ctwatch.store import derived
-from ctwatch.store.rows import Columns
+from ctwatch.observation_rows import ObservationRows
+from ctwatch.opinions import ImportLimits, decide, voices
+from ctwatch.store import derived, labels
 
 if TYPE_CHECKING:
     import duckdb
 
-_NAMES = {ObservationType.HUMAN: "Homo sapiens", ObservationType.VEHICLE: None, ObservationType.UNKNOWN: None}
-"""Scientific names of what is no animal, whatever the models call it."""
 _DEFAULT_BLANK_THRESHOLD = 0.5
 
 
@@ -52,9 +52,9 @@ def blank_threshold(config: Config, empty: Sequence[ModelInfo]) -> float:
 
 def thresholds(config: Config, models: Models) -> Thresholds:
     """Return where decisions turn: the models' own thresholds where they bring them, else the configured ones."""
-    labels = models.species[0].labels if models.species else ()
+    names = models.species[0].labels if models.species else ()
     of_label = []
-    for label in labels:
+    for label in names:
         own = [model.thresholds[label] for model in models.species if label in model.thresholds]
         of_label.append(float(np.mean(own)) if own else config.decisions.species_threshold)
     blank = blank_threshold(config, models.empty)
@@ -67,13 +67,23 @@ def thresholds(config: Config, models: Models) -> Thresholds:
     )
 
 
-def derive(connection: "duckdb.DuckDBPyConnection", deployment_id: str, config: Config, models: Models) -> None:
-    """Recompute and replace a deployment's events and observations; run twice, the rows are the same."""
+def derive(
+    connection: "duckdb.DuckDBPyConnection",
+    deployment_id: str,
+    config: Config,
+    models: Models,
+    now: datetime,
+) -> None:
+    """Recompute and replace a deployment's times, events and observations; run twice, the rows are the same.
+
+    `now`, local time, judges which corrected times can be.
+    """
     media = derived.media_columns(connection, deployment_id)
+    times, trusted, issues = _times(connection, deployment_id, media, config, now)
     frames = events.Frames(
         media_id=media["media_id"],
-        timestamp=media["timestamp"],
-        trusted=media["trusted"].astype(bool),
+        timestamp=times,
+        trusted=trusted,
         time_lapse=media["time_lapse"].astype(bool),
         sequence_number=media["sequence_number"].astype(np.int64),
         event_number=media["event_number"].astype(np.int64),
@@ -86,21 +96,25 @@ def derive(connection: "duckdb.DuckDBPyConnection", deployment_id: str, config: 
     background = np.full(len(frames), np.nan)
     if config.decisions.background and models.empty:
         background = _background(connection, frames, grouping, event_of_frame)
-    scores = _scores(connection, media, config, models, background)
-    limits = thresholds(config, models)
-    averaging, pooling = Averaging(config.decisions.averaging), Averaging(config.decisions.event_pooling)
+    verdict = decide(
+        _scores(connection, media, config, models, background),
+        grouping,
+        thresholds(config, models),
+        Averaging(config.decisions.averaging),
+        Averaging(config.decisions.event_pooling),
+        voices(labels.said_by_people(connection, frames.media_id), labels.said_by_imports(connection, frames.media_id)),
+        import_limits(config),
+    )
     starts, ends = _spans(frames, grouping)
-    by_event = decide_events(scores, grouping, limits, averaging, pooling)
-    by_frame = decide_frames(scores, limits, averaging)
-    rows = _Rows(deployment_id, models.classified_by)
-    for decision in by_event:
+    rows = ObservationRows(deployment_id, models.classified_by)
+    for decision in verdict.events:
         number = decision.unit
-        rows.add(decision, ids[number], None, starts[number], ends[number])
-    for decision in by_frame:
+        rows.add(decision, verdict.machine_events[number], ids[number], None, starts[number], ends[number])
+    for decision in verdict.frames:
         row = decision.unit
         event_id = ids[event_of_frame[row]] if event_of_frame[row] >= 0 else None
         taken = frames.timestamp[row] if frames.trusted[row] else np.datetime64("NaT", "us")
-        rows.add(decision, event_id, str(frames.media_id[row]), taken, taken)
+        rows.add(decision, verdict.machine_frames[row], event_id, str(frames.media_id[row]), taken, taken)
     positions = np.arange(len(grouping.order)) - np.repeat(grouping.starts, grouping.sizes())
     derived.replace(
         connection,
@@ -122,71 +136,47 @@ def derive(connection: "duckdb.DuckDBPyConnection", deployment_id: str, config: 
             "position": positions,
         },
         observation=rows.columns(),
+        media_time={
+            "media_id": frames.media_id,
+            "deployment_id": [deployment_id] * len(frames),
+            "timestamp": times,
+            "timestamp_trusted": trusted,
+            "timestamp_issue": issues,
+        },
     )
 
 
-class _Rows:
-    """Observation rows as columns."""
-
-    def __init__(self, deployment_id: str, classified_by: str | None) -> None:
-        self._deployment_id, self._classified_by = deployment_id, classified_by
-        self._columns: dict[str, list[Any]] = {name: [] for name in _OBSERVATION}
-
-    def add(
-        self,
-        decision: Decision,
-        event_id: str | None,
-        media_id: str | None,
-        start: np.datetime64,
-        end: np.datetime64,
-    ) -> None:
-        """Add one decision; event level if it has no media."""
-        level = "event" if media_id is None else "media"
-        unclassified = decision.observation_type is ObservationType.UNCLASSIFIED
-        name = _NAMES.get(decision.observation_type, decision.label)
-        values = (
-            derived_id(level, media_id or event_id or "", decision.label or str(decision.observation_type)),
-            self._deployment_id,
-            event_id,
-            media_id,
-            start,
-            end,
-            level,
-            str(decision.observation_type),
-            name,
-            None if unclassified else self._classified_by,
-            decision.probability,
-            [label for label, _ in decision.top],
-            [p for _, p in decision.top],
-            bool(decision.review),
-            ";".join(decision.review) or None,
-        )
-        for column, value in zip(self._columns.values(), values, strict=True):
-            column.append(value)
-
-    def columns(self) -> Columns:
-        """The columns, times as arrays."""
-        times = {name: np.array(self._columns[name], dtype="datetime64[us]") for name in ("event_start", "event_end")}
-        return {**self._columns, **times}
+def import_limits(config: Config) -> ImportLimits:
+    """Return where imported answers turn into decisions, as configured."""
+    decisions = config.decisions
+    return ImportLimits(
+        decisions.imported_blank_threshold,
+        decisions.sure_blank,
+        decisions.species_threshold,
+        decisions.some_frame_threshold,
+    )
 
 
-_OBSERVATION = (
-    "observation_id",
-    "deployment_id",
-    "event_id",
-    "media_id",
-    "event_start",
-    "event_end",
-    "observation_level",
-    "observation_type",
-    "scientific_name",
-    "classified_by",
-    "classification_probability",
-    "top_labels",
-    "top_probabilities",
-    "needs_review",
-    "review_reason",
-)
+def _times(
+    connection: "duckdb.DuckDBPyConnection",
+    deployment_id: str,
+    media: dict[str, NDArray[Any]],
+    config: Config,
+    now: datetime,
+) -> tuple[NDArray[np.datetime64], NDArray[np.bool_], list[str | None]]:
+    """Correct the recorded times as the deployments table says, and judge anew which of them count."""
+    recorded = media["timestamp"]
+    clock = derived.clock_of(connection, deployment_id)
+    points, sentences = clocks.points_of(clock.points, clock.references, list(media["file_path"]), recorded)
+    for sentence in sentences:
+        derived.add_flag(connection, deployment_id, sentence)
+    times = clocks.correct(recorded, points)
+    trusted, problems = clocks.judge(times, now, config.read.earliest_year)
+    issues = [
+        (before if good else problem or before)
+        for before, good, problem in zip(media["issue"], trusted.tolist(), problems, strict=True)
+    ]
+    return times, trusted, [issue if isinstance(issue, str) else None for issue in issues]
 
 
 def _background(
@@ -222,10 +212,10 @@ def _scores(
     readable = media["readable"].astype(bool)
     blank = np.full(len(readable), np.nan)
     if models.empty:
-        labels = models.empty[0].labels
-        p = derived.predictions(connection, media["media_id"], [model.model_id for model in models.empty], len(labels))
-        p = with_opinion(p, labels.index(BLANK), background)
-        blank = average_present(p, averaging)[:, labels.index(BLANK)]
+        names = models.empty[0].labels
+        p = derived.predictions(connection, media["media_id"], [model.model_id for model in models.empty], len(names))
+        p = with_opinion(p, names.index(BLANK), background)
+        blank = average_present(p, averaging)[:, names.index(BLANK)]
     species_labels = models.species[0].labels if models.species else ()
     members = derived.predictions(
         connection, media["media_id"], [model.model_id for model in models.species], len(species_labels)

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ctwatch import check, panel
+from ctwatch import check, labelling, panel
 from ctwatch.card import snapshot
 from ctwatch.config import Config
 from ctwatch.errors import CardChanged, CtwatchError, InboxMissing
@@ -57,6 +57,28 @@ def derive_again(config: Config, console: Console, *, inference: bool) -> str:
     if pipeline.out_of_reach:
         told += f"; {pipeline.out_of_reach} more that they should see are gone: drop their cards again"
     return told
+
+
+def take_in_labels(
+    config: Config,
+    files: Sequence[Path],
+    *,
+    as_human: bool | None,
+    by: str | None,
+    species_column: str | None,
+    dry_run: bool,
+) -> list[labelling.Taken]:
+    """Take in files of labels, one after the other, then publish and export."""
+    database, pipeline = _ready(config)
+    outcomes = [
+        labelling.take_in(
+            database, pipeline, file, as_human=as_human, by=by, species_column=species_column, dry_run=dry_run
+        )
+        for file in files
+    ]
+    if any(outcome.deployments for outcome in outcomes):
+        put_out(config, database)
+    return outcomes
 
 
 def _ready(config: Config) -> tuple[Database, Pipeline]:

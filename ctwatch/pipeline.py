@@ -173,7 +173,7 @@ class Pipeline:
         """Recompute the derived tables of some deployments; no inference."""
         for deployment_id in sorted(deployment_ids):
             with self._database.writing() as connection:
-                derive(connection, deployment_id, self._config, self._models)
+                derive(connection, deployment_id, self._config, self._models, self._local_now())
 
     def rederive(self) -> None:
         """Map every file to its deployment and recompute all derived tables, in one transaction; no inference."""
@@ -186,6 +186,7 @@ class Pipeline:
                     folders=item.folders,
                     serial=item.serial,
                     taken=item.taken,
+                    trusted=item.trusted,
                 )
                 for item in cards.mapped_files(connection)
             }
@@ -195,7 +196,7 @@ class Pipeline:
             cards.put_table(connection, deployments.of_table(mapping.table))
             derived.drop_orphans(connection)
             for deployment_id in derived.deployment_ids(connection):
-                derive(connection, deployment_id, self._config, self._models)
+                derive(connection, deployment_id, self._config, self._models, self._local_now())
             derive_effort(connection)
 
     def _read(self, snapshot: CardSnapshot, mapping: deployments.Mapping, progress: Progress) -> list[Placed]:
@@ -278,12 +279,12 @@ class Pipeline:
                 files,
                 counts,
                 replacing=replacing,
-                processed_at=self._now().replace(tzinfo=None),
+                processed_at=self.utc_now(),
             )
             cards.put_table(connection, deployments.of_table(current.table))
             touched = sorted({pair[0].deployment_id for pair in pairs} | left)
             for deployment_id in touched:
-                derive(connection, deployment_id, self._config, self._models)
+                derive(connection, deployment_id, self._config, self._models, self._local_now())
             derived.drop_orphans(connection)
             derive_effort(connection)
         return counts, touched
@@ -349,8 +350,14 @@ class Pipeline:
         self._at("saved")
 
     def _rules(self) -> ReadingRules:
-        local = self._now().astimezone().replace(tzinfo=None)
-        return ReadingRules(self._config.read.earliest_year, self._config.read.use_file_times, local)
+        return ReadingRules(self._config.read.earliest_year, self._config.read.use_file_times, self._local_now())
+
+    def utc_now(self) -> datetime:
+        """The time, UTC without zone, as the database keeps it."""
+        return self._now().astimezone(UTC).replace(tzinfo=None)
+
+    def _local_now(self) -> datetime:
+        return self._now().astimezone().replace(tzinfo=None)
 
 
 def _place(mapping: deployments.Mapping, snapshot: CardSnapshot, media: Media) -> tuple[Deployment, Location]:
@@ -359,7 +366,8 @@ def _place(mapping: deployments.Mapping, snapshot: CardSnapshot, media: Media) -
         inbox_name=os.path.basename(snapshot.inbox),
         folders=_folders(snapshot, media.file_path),
         serial=media.camera.serial,
-        taken=media.timestamp.value if media.timestamp.trusted else None,
+        taken=media.timestamp.value,
+        trusted=media.timestamp.trusted,
     )
 
 

@@ -708,7 +708,7 @@ def label(database: Database, *rows: tuple[str, str, int | None, str | None, int
     with database.writing() as connection:
         for media, said, count, who, minute in rows:
             connection.execute(
-                "INSERT INTO raw.human_label VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO raw.human_label (media_id, label, count, labelled_by, labelled_at) VALUES (?, ?, ?, ?, ?)",
                 [media, said, count, who, datetime(2026, 2, 1, 0, minute)],
             )
 
@@ -742,6 +742,18 @@ def test_the_last_word_of_each_person_counts(database: Database) -> None:
     assert names(found, Path("/cards"))["one/DCIM/1.jpg"] == ("zebra",)
     moved = read(database.path, Path("/new"))
     assert {each.path for each in moved.annotations if each.event} == {Path("/new/one/DCIM/1.jpg")}
+
+
+def test_what_was_said_of_an_event_teaches_nothing_about_its_frames(database: Database) -> None:
+    """Unless the event is blank: then each of its frames is."""
+    label(database, ("m1", "zebra", 1, "anna", 1))
+    with database.writing() as connection:
+        for media, said, minute in (("m1", "lion", 2), ("m2", "lion", 2), ("m3", "blank", 2)):
+            connection.execute(
+                "INSERT INTO raw.human_label (media_id, label, labelled_by, labelled_at, scope) VALUES (?, ?, 'anna', ?, 'event')",
+                [media, said, datetime(2026, 2, 1, 0, minute)],
+            )
+    assert sorted(each.species for each in read(database.path).annotations) == [(), ("zebra",)]
 
 
 def test_the_published_copy_holds_the_labels_too(database: Database) -> None:

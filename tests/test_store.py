@@ -357,3 +357,36 @@ def test_the_last_good_copy_takes_the_place_of_a_damaged_file(config: Configure,
     assert store.process(card).already_in
     assert store.process(make_card("L02", 3, first=10)).counts.media == 3
     assert store.rows("SELECT count(*) FROM media") == [(6,)]
+
+
+def test_a_database_of_an_earlier_ctwatch_keeps_its_times_and_decisions(tmp_path: Path) -> None:
+    """What came before clocks could be corrected and people could answer reads as it did, and one file more changes nothing."""
+    from ctwatch.store import database as module
+    from ctwatch.store import surveys
+
+    earlier = [step for step in module._steps() if step[0] in module.MIGRATIONS[:3]]
+    connection = duckdb.connect(str(tmp_path / LIVE_NAME))
+    module._apply(connection, earlier)
+    connection.execute(
+        "INSERT INTO raw.media (media_id, timestamp, timestamp_trusted) VALUES ('m', '2026-05-01 10:00', true)"
+    )
+    connection.execute("INSERT INTO raw.card (card_id, card_name, card_path) VALUES ('c', 'CARD', '/in/CARD')")
+    connection.execute(
+        "INSERT INTO raw.deployment (deployment_id, location_id, source) VALUES ('d', 'L', 'folder_name')"
+    )
+    connection.execute(
+        "INSERT INTO raw.card_file (card_id, file_path, status, media_id, deployment_id) VALUES ('c', 'a.jpg', 'media', 'm', 'd')"
+    )
+    connection.execute(
+        "INSERT INTO raw.observation (observation_id, deployment_id, observation_level, observation_type, classified_by)"
+        " VALUES ('o', 'd', 'event', 'animal', 'models')"
+    )
+    connection.close()
+    database = Database(tmp_path)
+    database.prepare()
+    with database.reading() as connection:
+        survey = surveys.load(connection, "0")
+    assert survey.media.timestamp.tolist() == survey.media.recorded.tolist() == [datetime(2026, 5, 1, 10)]
+    assert survey.media.trusted.tolist() == [True]
+    assert survey.observations.classification_method == ["machine"]
+    assert survey.deployments[0].media_count == 1

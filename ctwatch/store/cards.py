@@ -19,6 +19,11 @@ DEPLOYMENTS_IN_USE = (
     " WHERE deployment_id IS NOT NULL AND status IN ('media', 'failed'))"
 )
 """Deployments that some file counts for; duplicates count for none."""
+_DEPLOYMENT = (
+    "deployment_id", "location_id", "camera_id", "camera_model", "deployment_start", "deployment_end",
+    "start_is_date", "end_is_date", "source", "flag", "session",
+)  # fmt: skip
+_OF_A_DEPLOYMENT = ("deployment", "outage", "clock_point", "deployment_column")
 _LATEST_NS = 2**63 - 1
 """The year 2262; file systems reach further."""
 
@@ -218,16 +223,40 @@ def put_deployments(connection: duckdb.DuckDBPyConnection, pairs: Sequence[tuple
     )
     deployments = [replace(item, flag=item.flag or flags.get(item.deployment_id)) for item, _ in pairs]
     locations = list({location.location_id: location for _, location in pairs}.values())
-    for table, ids in (
-        ("deployment", [item.deployment_id for item in deployments]),
-        ("location", [item.location_id for item in locations]),
-    ):
-        connection.execute(f"DELETE FROM raw.{table} WHERE list_contains(?, {table}_id)", [ids])
+    places = [item.location_id for item in locations]
+    for table in _OF_A_DEPLOYMENT:
+        connection.execute(f"DELETE FROM raw.{table} WHERE list_contains(?, deployment_id)", [ids])
+    connection.execute("DELETE FROM raw.location WHERE list_contains(?, location_id)", [places])
     for table, values, names in (
-        ("deployment", deployments, Deployment.__dataclass_fields__),
-        ("location", locations, Location.__dataclass_fields__),
+        ("deployment", deployments, _DEPLOYMENT),
+        ("location", locations, tuple(Location.__dataclass_fields__)),
     ):
         insert(connection, f"raw.{table}", {name: [_text(getattr(item, name)) for item in values] for name in names})
+    _put_field_sheet(connection, deployments)
+
+
+def _put_field_sheet(connection: duckdb.DuckDBPyConnection, deployments: Sequence[Deployment]) -> None:
+    """Put what the table says of deployments beside places and dates."""
+    outages = [(item.deployment_id, outage) for item in deployments for outage in item.outages]
+    points: list[tuple[str, str | None, datetime | None, datetime]] = [
+        (item.deployment_id, None, point.recorded, point.actual) for item in deployments for point in item.clock
+    ]
+    points += [
+        (item.deployment_id, storable(reference.file_name), None, reference.actual)
+        for item in deployments
+        for reference in item.clock_references
+    ]
+    further = [(item.deployment_id, name, value) for item in deployments for name, value in item.columns]
+    rows_of: dict[str, tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]] = {
+        "outage": (
+            ("deployment_id", "outage_start", "outage_end", "is_date", "note"),
+            [(key, item.start, item.end, item.is_date, _text(item.note)) for key, item in outages],
+        ),
+        "clock_point": (("deployment_id", "file_name", "recorded", "actual"), points),
+        "deployment_column": (("deployment_id", "name", "value"), further),
+    }
+    for table, (names, rows) in rows_of.items():
+        insert(connection, f"raw.{table}", {name: [row[at] for row in rows] for at, name in enumerate(names)})
 
 
 def put_table(connection: duckdb.DuckDBPyConnection, pairs: Sequence[tuple[Deployment, Location]]) -> None:
@@ -235,14 +264,18 @@ def put_table(connection: duckdb.DuckDBPyConnection, pairs: Sequence[tuple[Deplo
     connection.execute(
         f"DELETE FROM raw.deployment WHERE source = 'deployments_table' AND deployment_id NOT IN {DEPLOYMENTS_IN_USE}"
     )
+    for table in _OF_A_DEPLOYMENT[1:]:
+        connection.execute(
+            f"DELETE FROM raw.{table} WHERE deployment_id NOT IN (SELECT deployment_id FROM raw.deployment)"
+        )
     there = {row[0] for row in connection.execute("SELECT deployment_id FROM raw.deployment").fetchall()}
     put_deployments(connection, [pair for pair in pairs if pair[0].deployment_id not in there])
 
 
 def forget_deployments(connection: duckdb.DuckDBPyConnection) -> None:
     """Remove all deployments and locations, to be put anew with every file."""
-    connection.execute("DELETE FROM raw.deployment")
-    connection.execute("DELETE FROM raw.location")
+    for table in (*_OF_A_DEPLOYMENT, "location"):
+        connection.execute(f"DELETE FROM raw.{table}")
 
 
 def put_card(
@@ -317,6 +350,8 @@ class MappedFile:
     folders: list[str]
     serial: str | None
     taken: datetime | None
+    """As the camera wrote it."""
+    trusted: bool
 
 
 def mapped_files(connection: duckdb.DuckDBPyConnection) -> list[MappedFile]:
@@ -324,15 +359,15 @@ def mapped_files(connection: duckdb.DuckDBPyConnection) -> list[MappedFile]:
     sql = """
         SELECT f.card_id, f.file_path, parse_filename(c.inbox, false, 'forward_slash'), c.card_name,
                c.card_path = c.inbox, m.camera_serial,
-               CASE WHEN m.timestamp_trusted THEN m.timestamp END
+               m.timestamp, m.timestamp_trusted
         FROM raw.card_file f JOIN raw.card c USING (card_id) JOIN raw.media m USING (media_id)
         ORDER BY c.processed_at, f.file_path
     """
     files = []
-    for card_id, path, inbox, card_name, loose, serial, taken in connection.execute(sql).fetchall():
+    for card_id, path, inbox, card_name, loose, serial, taken, trusted in connection.execute(sql).fetchall():
         inside = path.split("/")[:-1]
         folders = inside if loose else [card_name, *inside]
-        files.append(MappedFile((card_id, path), inbox, folders, serial, taken))
+        files.append(MappedFile((card_id, path), inbox, folders, serial, taken, trusted))
     return files
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -24,19 +24,27 @@ Opened = TypeVar("Opened")
 LIVE_NAME = "ctwatch.duckdb"
 PUBLISHED_NAME = "reports.duckdb"
 LOCK_NAME = ".store.lock"
-MIGRATIONS = ("0001_initial", "0002_human_label", "0003_miniature")
+MIGRATIONS = ("0001_initial", "0002_human_label", "0003_miniature", "0004_field_sheet", "0005_answers")
 _VIEWS = "views "
 _LOCKED = re.compile(r"could not set lock|conflicting lock|unique file handle conflict", re.IGNORECASE)
 _NO_ROOM = re.compile(r"no space left|quota exceeded|file too large", re.IGNORECASE)
 _NO_RIGHT = re.compile(r"permission denied|read-only file system|operation not permitted", re.IGNORECASE)
 _DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException)
+READABLE_FROM = "v1.0.0"
+"""The oldest DuckDB that must read the published copy: people's R and Python are years apart from the daemon's."""
 _CONFIGURATION = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 
 
-def open_file(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    """Open a database file once; raises StoreBusy, StoreDamaged or StoreError, with a remedy."""
+def open_file(path: Path, *, read_only: bool, for_everyone: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open a database file once; raises StoreBusy, StoreDamaged or StoreError, with a remedy.
+
+    A new file is `for_everyone` if DuckDB of any version from `READABLE_FROM` must be able to read it.
+    """
+    configuration: dict[str, Any] = dict(_CONFIGURATION)
+    if for_everyone:
+        configuration["storage_compatibility_version"] = READABLE_FROM
     try:
-        return duckdb.connect(str(path), read_only=read_only, config=dict(_CONFIGURATION))
+        return duckdb.connect(str(path), read_only=read_only, config=configuration)
     except duckdb.Error as error:
         raise _explained(path, error) from error
 
@@ -115,7 +123,7 @@ class Database:
     @contextmanager
     def copying_to(self, path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection to a new file at `path`, with this database attached read-only as `live`."""
-        connection = open_file(path, read_only=False)
+        connection = open_file(path, read_only=False, for_everyone=True)
         try:
             self._patiently(lambda: _attach(connection, self.path))
             yield connection

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctwatch.background import HEIGHT, WIDTH
+from ctwatch.domain import ClockPoint, ClockReference, Outage
 from ctwatch.store.cards import DEPLOYMENTS_IN_USE
 from ctwatch.store.rows import Columns, insert, registered
 
@@ -25,12 +27,43 @@ class DeploymentSpan:
     end: datetime | None
     start_is_date: bool
     end_is_date: bool
+    session: str | None
+    outages: tuple[Outage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What is known of a deployment's clock."""
+
+    points: tuple[ClockPoint, ...]
+    references: tuple[ClockReference, ...]
+
+
+def clock_of(connection: duckdb.DuckDBPyConnection, deployment_id: str) -> Clock:
+    """Return how wrong a deployment's clock was, as its table says."""
+    rows = connection.execute(
+        "SELECT file_name, recorded, actual FROM raw.clock_point WHERE deployment_id = ? ORDER BY actual, recorded",
+        [deployment_id],
+    ).fetchall()
+    return Clock(
+        tuple(ClockPoint(recorded, actual) for _, recorded, actual in rows if recorded is not None),
+        tuple(ClockReference(name, actual) for name, recorded, actual in rows if recorded is None),
+    )
+
+
+def add_flag(connection: duckdb.DuckDBPyConnection, deployment_id: str, sentence: str) -> None:
+    """Say in a deployment's flag why somebody should look at it, unless it says so already."""
+    connection.execute(
+        "UPDATE raw.deployment SET flag = CASE WHEN flag IS NULL THEN $1 ELSE flag || '; ' || $1 END"
+        " WHERE deployment_id = $2 AND (flag IS NULL OR NOT contains(flag, $1))",
+        [sentence, deployment_id],
+    )
 
 
 def media_columns(connection: duckdb.DuckDBPyConnection, deployment_id: str) -> dict[str, NDArray[Any]]:
     """Return columns of a deployment's media, each once, in the order of their ids."""
     sql = """
-        SELECT m.media_id, f.file_path, m.timestamp, m.timestamp_trusted AS trusted,
+        SELECT m.media_id, f.file_path, m.timestamp, m.timestamp_trusted AS trusted, m.timestamp_issue AS issue,
                m.capture_method = 'timeLapse' AS time_lapse, coalesce(m.sequence_number, 0) AS sequence_number,
                coalesce(m.event_number, -1) AS event_number, m.failure IS NULL AS readable
         FROM raw.card_file f JOIN raw.media m USING (media_id)
@@ -88,9 +121,11 @@ def replace(
     event: Columns,
     event_media: Columns,
     observation: Columns,
+    media_time: Columns,
 ) -> None:
     """Replace all derived rows of a deployment."""
-    for table, columns in (("event", event), ("event_media", event_media), ("observation", observation)):
+    given = {"event": event, "event_media": event_media, "observation": observation, "media_time": media_time}
+    for table, columns in given.items():
         connection.execute(f"DELETE FROM raw.{table} WHERE deployment_id = ?", [deployment_id])
         insert(connection, f"raw.{table}", columns)
 
@@ -100,11 +135,15 @@ def drop_orphans(connection: duckdb.DuckDBPyConnection) -> None:
 
     Deployments of the table stay: a camera that worked and saw nothing was surveyed all the same.
     """
-    for table in ("event", "event_media", "observation"):
+    for table in ("event", "event_media", "observation", "media_time"):
         connection.execute(f"DELETE FROM raw.{table} WHERE deployment_id NOT IN {DEPLOYMENTS_IN_USE}")
     connection.execute(
         f"DELETE FROM raw.deployment WHERE deployment_id NOT IN {DEPLOYMENTS_IN_USE} AND source <> 'deployments_table'"
     )
+    for table in ("outage", "clock_point", "deployment_column"):
+        connection.execute(
+            f"DELETE FROM raw.{table} WHERE deployment_id NOT IN (SELECT deployment_id FROM raw.deployment)"
+        )
     connection.execute("DELETE FROM raw.location WHERE location_id NOT IN (SELECT location_id FROM raw.deployment)")
 
 
@@ -116,10 +155,22 @@ def deployment_ids(connection: duckdb.DuckDBPyConnection) -> list[str]:
 def spans(connection: duckdb.DuckDBPyConnection) -> list[DeploymentSpan]:
     """Return the dates of each deployment, as far as its table gives them."""
     sql = """
-        SELECT deployment_id, location_id, camera_id, deployment_start, deployment_end, start_is_date, end_is_date
+        SELECT deployment_id, location_id, camera_id, deployment_start, deployment_end, start_is_date, end_is_date, session
         FROM raw.deployment ORDER BY deployment_id
     """
-    return [DeploymentSpan(*row) for row in connection.execute(sql).fetchall()]
+    off = outages(connection)
+    rows = connection.execute(sql).fetchall()
+    return [replaced(DeploymentSpan(*row), outages=off.get(row[0], ())) for row in rows]
+
+
+def outages(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[Outage, ...]]:
+    """Return the outages of each deployment that has some, in the order of time."""
+    found: dict[str, tuple[Outage, ...]] = {}
+    for deployment_id, *rest in connection.execute(
+        "SELECT deployment_id, outage_start, outage_end, is_date, note FROM raw.outage ORDER BY 1, 2, 3"
+    ).fetchall():
+        found[deployment_id] = (*found.get(deployment_id, ()), Outage(*rest))
+    return found
 
 
 def card_spans(
@@ -128,11 +179,11 @@ def card_spans(
     """Return for each deployment the first and last trustworthy time of each card, split at longer silences."""
     sql = """
         WITH timed AS (
-            SELECT f.deployment_id, f.card_id, m.timestamp,
-                   m.timestamp - lag(m.timestamp) OVER card > to_days($1) AS after_silence
-            FROM raw.card_file f JOIN raw.media m USING (media_id)
-            WHERE f.status IN ('media', 'failed') AND m.timestamp_trusted
-            WINDOW card AS (PARTITION BY f.deployment_id, f.card_id ORDER BY m.timestamp)
+            SELECT f.deployment_id, f.card_id, t.timestamp,
+                   t.timestamp - lag(t.timestamp) OVER card > to_days($1) AS after_silence
+            FROM raw.card_file f JOIN raw.media_time t USING (media_id)
+            WHERE f.status IN ('media', 'failed') AND t.timestamp_trusted
+            WINDOW card AS (PARTITION BY f.deployment_id, f.card_id ORDER BY t.timestamp)
         ),
         spells AS (
             SELECT *, count(*) FILTER (after_silence) OVER (

@@ -47,14 +47,19 @@ def _publish(database: Database) -> Path:
     return target
 
 
-def open_published(folder: Path) -> duckdb.DuckDBPyConnection:
-    """Open the published copy for reading; raises StoreError where nothing was published yet."""
+def open_published(folder: Path, *, may_write: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Open the published copy for reading; raises StoreError where nothing was published yet.
+
+    What is asked of it can reach no other file, but for the one that it `may_write`.
+    """
     path = folder / PUBLISHED_NAME
     if not path.exists():
         raise StoreError(
             f"{path} is not there yet: no card has been processed; run `ctwatch run` or `ctwatch process CARD`"
         )
     connection = open_file(path, read_only=True)
+    if may_write is not None:
+        connection.execute("SET allowed_paths = ?", [[str(may_write)]])
     connection.execute("SET enable_external_access = false")
     return connection
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -69,6 +70,33 @@ def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> Table:
         raise QueryError(f"{error}\nThe views are: {', '.join(view_names(connection))}") from error
 
 
+def ask_into_parquet(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> int:
+    """Write the answer to a user's SQL into a Parquet file; returns its rows. Raises QueryError with DuckDB's words."""
+    quoted = str(path).replace("'", "''")
+    try:
+        connection.execute(f"COPY ({sql.strip().rstrip(';')}) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)")
+        return int(connection.fetchall()[0][0])
+    except duckdb.Error as error:
+        raise QueryError(f"{error}\nThe views are: {', '.join(view_names(connection))}") from error
+
+
+def columns_of_views(connection: duckdb.DuckDBPyConnection, view: str | None = None) -> list[tuple[str, str, Table]]:
+    """Return (name, meaning, columns) of every view, or of one; raises QueryError for one that is not there."""
+    names = view_names(connection)
+    if view is not None and view not in names:
+        raise QueryError(f"there is no view {view!r}; there are {', '.join(names)}")
+    meanings = dict(
+        connection.execute(
+            "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal AND schema_name = 'main'"
+        ).fetchall()
+    )
+    sql = """
+        SELECT column_name AS "column", data_type AS type, coalesce(comment, '') AS meaning FROM duckdb_columns()
+        WHERE NOT internal AND schema_name = 'main' AND table_name = ? ORDER BY column_index
+    """
+    return [(name, meanings.get(name) or "", table(connection, sql, [name])) for name in names if view in (None, name)]
+
+
 def view_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Return the names of the views that people query."""
     sql = "SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY 1"
@@ -112,7 +140,8 @@ def event_observations(connection: duckdb.DuckDBPyConnection) -> Table:
         """
         SELECT observation_id, deployment_id, event_id, event_start, event_end, observation_type, scientific_name,
                classified_by, classification_probability, location_id, needs_review, review_reason, top_labels,
-               top_probabilities
+               top_probabilities, count, classification_method, classification_timestamp, machine_labels,
+               machine_probabilities
         FROM observations WHERE observation_level = 'event'
         ORDER BY deployment_id, event_start NULLS LAST, event_id, observation_id
         """,

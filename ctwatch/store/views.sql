@@ -4,11 +4,9 @@ COMMENT ON VIEW locations IS 'Places that are sampled; degrees WGS84.';
 
 CREATE OR REPLACE VIEW deployments AS
 SELECT d.deployment_id, d.location_id, d.camera_id, d.camera_model, d.deployment_start, d.deployment_end,
-       min(m.timestamp) FILTER (m.timestamp_trusted) AS first_media, max(m.timestamp) FILTER (m.timestamp_trusted) AS last_media,
-       count(m.media_id) AS media_count, d.source, d.flag
-FROM raw.deployment d
-LEFT JOIN raw.card_file f ON f.deployment_id = d.deployment_id AND f.status IN ('media', 'failed')
-LEFT JOIN raw.media m USING (media_id)
+       min(t.timestamp) FILTER (t.timestamp_trusted) AS first_media, max(t.timestamp) FILTER (t.timestamp_trusted) AS last_media,
+       count(t.media_id) AS media_count, d.source, d.flag, d.session
+FROM raw.deployment d LEFT JOIN raw.media_time t ON t.deployment_id = d.deployment_id
 GROUP BY ALL;
 COMMENT ON VIEW deployments IS 'One camera at one location; source says how its folder was understood, flag why to look at it.';
 
@@ -19,18 +17,19 @@ FROM raw.card;
 COMMENT ON VIEW cards IS 'Cards that are completely in; files_seen = media + duplicates + ignored + failed.';
 
 CREATE OR REPLACE VIEW media AS
-SELECT m.media_id, f.deployment_id, d.location_id, m.timestamp, m.capture_method, c.card_name, f.file_path,
-       parse_filename(f.file_path, false, 'forward_slash') AS file_name, m.file_mediatype, e.event_id, m.timestamp_source, m.timestamp_trusted,
-       m.timestamp_issue, m.trigger, m.sequence_number, m.sequence_total, m.event_number, m.camera_make, m.camera_model,
+SELECT m.media_id, f.deployment_id, d.location_id, t.timestamp, m.capture_method, c.card_name, f.file_path,
+       parse_filename(f.file_path, false, 'forward_slash') AS file_name, m.file_mediatype, e.event_id, m.timestamp_source, t.timestamp_trusted,
+       t.timestamp_issue, m.timestamp AS recorded_timestamp, m.trigger, m.sequence_number, m.sequence_total, m.event_number, m.camera_make, m.camera_model,
        m.camera_serial, m.user_label, m.temperature_c, m.width, m.height, m.file_size, m.failure,
        CASE WHEN c.card_path IS NOT NULL THEN c.card_path || '/' || f.file_path END AS source_path
 FROM raw.card_file f
 JOIN raw.media m USING (media_id)
 JOIN raw.card c ON c.card_id = f.card_id
+LEFT JOIN raw.media_time t ON t.media_id = m.media_id
 LEFT JOIN raw.deployment d ON d.deployment_id = f.deployment_id
 LEFT JOIN raw.event_media e ON e.media_id = m.media_id
 WHERE f.status IN ('media', 'failed');
-COMMENT ON VIEW media IS 'Photographs, each once however often its bytes were dropped; camera clock time.';
+COMMENT ON VIEW media IS 'Photographs, each once however often its bytes were dropped; local time.';
 
 CREATE OR REPLACE VIEW events AS
 SELECT e.event_id, e.deployment_id, d.location_id, e.event_start, e.event_end, e.media_count, e.timestamp_trusted,
@@ -47,7 +46,8 @@ COMMENT ON VIEW events IS 'Capture events: what the camera saw in one visit.';
 CREATE OR REPLACE VIEW observations AS
 SELECT o.observation_id, o.deployment_id, d.location_id, o.event_id, o.media_id, o.event_start, o.event_end,
        o.observation_level, o.observation_type, o.scientific_name, o.classification_probability, o.top_labels,
-       o.top_probabilities, o.needs_review, o.review_reason, o.classified_by
+       o.top_probabilities, o.needs_review, o.review_reason, o.classified_by, o.classification_method,
+       o.classification_timestamp, o.count, o.machine_labels, o.machine_probabilities
 FROM raw.observation o
 LEFT JOIN raw.deployment d USING (deployment_id);
 COMMENT ON VIEW observations IS 'What was seen; rows of level event do not overlap, rows of level media are the same seen frame by frame.';
@@ -85,6 +85,36 @@ FROM observations
 WHERE needs_review AND (observation_level = 'event' OR event_id IS NULL);
 COMMENT ON VIEW review_queue IS 'What a person must see, and why.';
 
+CREATE OR REPLACE VIEW outages AS
+SELECT o.deployment_id, d.location_id, o.outage_start, o.outage_end, o.is_date, o.note
+FROM raw.outage o JOIN raw.deployment d USING (deployment_id);
+COMMENT ON VIEW outages IS 'Times in which a camera did not work, as the deployments table says.';
+
+CREATE OR REPLACE VIEW clock_corrections AS
+SELECT deployment_id, location_id, min(timestamp - recorded_timestamp) AS least, max(timestamp - recorded_timestamp) AS most,
+       count(*) AS media_count
+FROM media WHERE timestamp <> recorded_timestamp GROUP BY ALL;
+COMMENT ON VIEW clock_corrections IS 'By how much the times of each deployment were put right; undone by the deployments table.';
+
+CREATE OR REPLACE VIEW covariates AS
+SELECT c.deployment_id, d.location_id, c.name, c.value
+FROM raw.deployment_column c JOIN raw.deployment d USING (deployment_id);
+COMMENT ON VIEW covariates IS 'Further columns of the deployments table.';
+
+CREATE OR REPLACE VIEW human_labels AS
+SELECT h.media_id, h.label, h.counts, coalesce(h.scope, 'media') AS scope, h.labelled_by, h.labelled_at, i.file_name AS imported_from
+FROM raw.human_label h LEFT JOIN raw.import i USING (import_id);
+COMMENT ON VIEW human_labels IS 'Everything that people said; the latest of each person counts.';
+
+CREATE OR REPLACE VIEW machine_labels AS
+SELECT l.media_id, l.labels, l.probabilities, l.classified_by, l.classified_at, i.file_name AS imported_from
+FROM raw.machine_label l LEFT JOIN raw.import i USING (import_id);
+COMMENT ON VIEW machine_labels IS 'What other programs'' models said; the latest of each photograph counts.';
+
+CREATE OR REPLACE VIEW imports AS
+SELECT import_id, file_name, dialect, by_human, labels, matched, imported_at FROM raw.import;
+COMMENT ON VIEW imports IS 'Files of labels that were taken in.';
+
 CREATE OR REPLACE VIEW models AS SELECT model_id, name, task, architecture, labels, notes FROM raw.model;
 COMMENT ON VIEW models IS 'Models whose predictions are here.';
 
@@ -104,6 +134,7 @@ COMMENT ON COLUMN deployments.last_media IS 'Last photograph with a time to trus
 COMMENT ON COLUMN deployments.media_count IS 'Photographs, unreadable ones included.';
 COMMENT ON COLUMN deployments.source IS 'deployments_table, camera_serial, folder_pattern, folder_name or inbox_name: how files were mapped here.';
 COMMENT ON COLUMN deployments.flag IS 'Why somebody should look at this mapping; null: no need.';
+COMMENT ON COLUMN deployments.session IS 'Season or session, for multi-season models.';
 COMMENT ON COLUMN cards.card_name IS 'The dropped folder.';
 COMMENT ON COLUMN cards.card_path IS 'Where it lay.';
 COMMENT ON COLUMN cards.processed_at IS 'When it was in; UTC.';
@@ -120,7 +151,7 @@ COMMENT ON COLUMN cards.card_id IS 'Id of the folder in exactly this state.';
 COMMENT ON COLUMN media.media_id IS 'Hash of the bytes (BLAKE3, 128 bits).';
 COMMENT ON COLUMN media.deployment_id IS 'The deployment it belongs to.';
 COMMENT ON COLUMN media.location_id IS 'The place it was taken at.';
-COMMENT ON COLUMN media.timestamp IS 'Camera clock; see timestamp_trusted.';
+COMMENT ON COLUMN media.timestamp IS 'Local time, the camera''s clock corrected as the deployments table says; see timestamp_trusted.';
 COMMENT ON COLUMN media.capture_method IS 'activityDetection or timeLapse (Camtrap DP).';
 COMMENT ON COLUMN media.card_name IS 'The card that brought it first.';
 COMMENT ON COLUMN media.file_path IS 'Path on that card; bytes that are not UTF-8 as \xNN.';
@@ -130,6 +161,7 @@ COMMENT ON COLUMN media.event_id IS 'The capture event it is part of; null for t
 COMMENT ON COLUMN media.timestamp_source IS 'DateTimeOriginal, DateTimeDigitized, DateTime, XMP, file_name or file_time.';
 COMMENT ON COLUMN media.timestamp_trusted IS 'Whether the time is used for grouping, effort and histories.';
 COMMENT ON COLUMN media.timestamp_issue IS 'What was passed over, or why it is not trusted.';
+COMMENT ON COLUMN media.recorded_timestamp IS 'As the camera wrote it.';
 COMMENT ON COLUMN media.trigger IS 'The maker''s code: M motion, T time-lapse, E external, P point and shoot, C CodeLoc.';
 COMMENT ON COLUMN media.sequence_number IS 'Frame n of the camera''s sequence.';
 COMMENT ON COLUMN media.sequence_total IS 'Frames in that sequence.';
@@ -164,12 +196,17 @@ COMMENT ON COLUMN observations.event_end IS 'End of the event, or time of the ph
 COMMENT ON COLUMN observations.observation_level IS 'event or media (Camtrap DP).';
 COMMENT ON COLUMN observations.observation_type IS 'animal, human, vehicle, blank, unknown (below threshold) or unclassified (not looked at).';
 COMMENT ON COLUMN observations.scientific_name IS 'The label of the species models.';
-COMMENT ON COLUMN observations.classification_probability IS 'Of what was decided, 0 to 1.';
+COMMENT ON COLUMN observations.classification_probability IS 'Of what was decided, 0 to 1; null where a person decided.';
 COMMENT ON COLUMN observations.top_labels IS 'The best labels, best first, at most five.';
 COMMENT ON COLUMN observations.top_probabilities IS 'Their probabilities.';
 COMMENT ON COLUMN observations.needs_review IS 'Whether a person must see it.';
 COMMENT ON COLUMN observations.review_reason IS 'Why, separated by semicolons.';
-COMMENT ON COLUMN observations.classified_by IS 'The ensembles that decided.';
+COMMENT ON COLUMN observations.classified_by IS 'The ensembles, the imported model or the person that decided.';
+COMMENT ON COLUMN observations.classification_method IS 'machine or human (Camtrap DP); null where nobody looked.';
+COMMENT ON COLUMN observations.classification_timestamp IS 'When a person or an imported model did; UTC.';
+COMMENT ON COLUMN observations.count IS 'Individuals, where a person counted.';
+COMMENT ON COLUMN observations.machine_labels IS 'What the machines decided of the same event or photograph, whoever decided in the end.';
+COMMENT ON COLUMN observations.machine_probabilities IS 'Of each of these, 0 to 1.';
 COMMENT ON COLUMN detections.location_id IS 'The place.';
 COMMENT ON COLUMN detections.day IS 'Camera-clock date on which the events began.';
 COMMENT ON COLUMN detections.scientific_name IS 'The species.';
@@ -199,6 +236,41 @@ COMMENT ON COLUMN review_queue.classification_probability IS 'How sure.';
 COMMENT ON COLUMN review_queue.review_reason IS 'Why a person must see it.';
 COMMENT ON COLUMN review_queue.top_labels IS 'What else it may be.';
 COMMENT ON COLUMN review_queue.top_probabilities IS 'How probable.';
+COMMENT ON COLUMN outages.deployment_id IS 'The deployment.';
+COMMENT ON COLUMN outages.location_id IS 'The place.';
+COMMENT ON COLUMN outages.outage_start IS 'From.';
+COMMENT ON COLUMN outages.outage_end IS 'Until; with is_date this whole day too.';
+COMMENT ON COLUMN outages.is_date IS 'Whole days, both included.';
+COMMENT ON COLUMN outages.note IS 'As in the table.';
+COMMENT ON COLUMN clock_corrections.deployment_id IS 'The deployment.';
+COMMENT ON COLUMN clock_corrections.location_id IS 'The place.';
+COMMENT ON COLUMN clock_corrections.least IS 'Smallest addition to a recorded time.';
+COMMENT ON COLUMN clock_corrections.most IS 'Largest addition; another than the smallest where a clock drifted.';
+COMMENT ON COLUMN clock_corrections.media_count IS 'Photographs whose time was corrected.';
+COMMENT ON COLUMN covariates.deployment_id IS 'The deployment.';
+COMMENT ON COLUMN covariates.location_id IS 'The place.';
+COMMENT ON COLUMN covariates.name IS 'The column''s header.';
+COMMENT ON COLUMN covariates.value IS 'The cell.';
+COMMENT ON COLUMN human_labels.media_id IS 'The photograph.';
+COMMENT ON COLUMN human_labels.label IS 'A species, several separated by |, or blank, human, vehicle, animal, unknown.';
+COMMENT ON COLUMN human_labels.counts IS 'Individuals of each, in the same order.';
+COMMENT ON COLUMN human_labels.scope IS 'media: the photograph; event: the event that it is part of.';
+COMMENT ON COLUMN human_labels.labelled_by IS 'Who.';
+COMMENT ON COLUMN human_labels.labelled_at IS 'When; UTC.';
+COMMENT ON COLUMN human_labels.imported_from IS 'The file that brought it.';
+COMMENT ON COLUMN machine_labels.media_id IS 'The photograph.';
+COMMENT ON COLUMN machine_labels.labels IS 'All that it names, blank included.';
+COMMENT ON COLUMN machine_labels.probabilities IS 'Of each, 0 to 1.';
+COMMENT ON COLUMN machine_labels.classified_by IS 'The model.';
+COMMENT ON COLUMN machine_labels.classified_at IS 'When; UTC where known.';
+COMMENT ON COLUMN machine_labels.imported_from IS 'The file that brought it.';
+COMMENT ON COLUMN imports.import_id IS 'Hash of the file and of how it was taken.';
+COMMENT ON COLUMN imports.file_name IS 'Its name.';
+COMMENT ON COLUMN imports.dialect IS 'Camtrap DP, MegaDetector, SpeciesNet, Timelapse or Wildlife Insights.';
+COMMENT ON COLUMN imports.by_human IS 'Whether it brought people''s labels.';
+COMMENT ON COLUMN imports.labels IS 'Labels in it.';
+COMMENT ON COLUMN imports.matched IS 'Labels of photographs that are here.';
+COMMENT ON COLUMN imports.imported_at IS 'When; UTC.';
 COMMENT ON COLUMN models.model_id IS 'Hash of the model file.';
 COMMENT ON COLUMN models.name IS 'Its name.';
 COMMENT ON COLUMN models.task IS 'empty or species.';

@@ -15,9 +15,10 @@ _MAGIC = b"DUCK"
 _TABLES = """
     SELECT table_name FROM duckdb_tables() WHERE schema_name = 'raw' AND table_name IN ('migration', 'human_label')
 """
+_COLUMNS = "SELECT column_name FROM duckdb_columns() WHERE schema_name = 'raw' AND table_name = 'human_label'"
 _LABELS = """
     WITH latest AS (
-        SELECT media_id, label, "count", labelled_by FROM raw.human_label
+        SELECT media_id, label, "count", labelled_by FROM raw.human_label WHERE {of_a_photograph}
         QUALIFY row_number() OVER (PARTITION BY media_id, labelled_by ORDER BY labelled_at DESC, rowid DESC) = 1
     ), place AS (
         SELECT f.media_id, c.card_name, c.card_path, c.raw_path AS card_raw, f.file_path, f.raw_path AS file_raw,
@@ -37,6 +38,8 @@ _LABELS = """
     LEFT JOIN (SELECT media_id, min(event_id) AS event_id FROM raw.event_media GROUP BY media_id) e USING (media_id)
     ORDER BY p.card_path, p.file_path, l.media_id, l.labelled_by
 """
+_OF_A_PHOTOGRAPH = "coalesce(scope, 'media') = 'media' OR label = 'blank'"
+"""An event's label does not say which of its photographs show the animal; that of a blank event speaks of each."""
 
 
 def fits(path: Path) -> bool:
@@ -68,7 +71,9 @@ def read(path: Path, source: str, images: Path | None) -> Labels:
             raise ConfigError(
                 [f"{path}: is of a ctwatch that kept no labels of people; let this one open it (`ctwatch status`)"]
             )
-        rows = connection.execute(_LABELS).fetchall()
+        columns = {name for (name,) in connection.execute(_COLUMNS).fetchall()}
+        of_a_photograph = _OF_A_PHOTOGRAPH if "scope" in columns else "true"
+        rows = connection.execute(_LABELS.format(of_a_photograph=of_a_photograph)).fetchall()
     finally:
         connection.close()
     if not rows:

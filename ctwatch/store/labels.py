@@ -1,0 +1,155 @@
+"""What people and other programs say of photographs: appended, never changed; and read again for deciding."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from ctwatch.names import storable
+from ctwatch.opinions import Said
+from ctwatch.store.rows import insert, registered
+from ctwatch.survey import Answer, Box, ImportedLabel, Scope
+
+SEPARATOR = "|"
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One file of labels that was taken in."""
+
+    import_id: str
+    file_name: str
+    dialect: str
+    by_human: bool
+    labels: int
+    matched: int
+    imported_at: datetime
+
+
+def add_import(
+    connection: duckdb.DuckDBPyConnection, what: Import, labels: Sequence[tuple[str, ImportedLabel]]
+) -> list[str]:
+    """Append the labels of one file, each with the photograph that it speaks of; returns the photographs that are new.
+
+    What the same file said of a photograph before is not said again. A label without a time of its own counts as said
+    when it was imported.
+    """
+    connection.execute(
+        "INSERT INTO raw.import VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET matched = excluded.matched",
+        [getattr(what, name) for name in Import.__dataclass_fields__],
+    )
+    known = {
+        row[0]
+        for table in ("human_label", "machine_label")
+        for row in connection.execute(
+            f"SELECT DISTINCT media_id FROM raw.{table} WHERE import_id = ?", [what.import_id]
+        ).fetchall()
+    }
+    new = [(media_id, label) for media_id, label in labels if media_id not in known]
+    _append_people(connection, what, [pair for pair in new if pair[1].by_human])
+    _append_machines(connection, what, [pair for pair in new if not pair[1].by_human])
+    return sorted({media_id for media_id, _ in new})
+
+
+def _append_people(
+    connection: duckdb.DuckDBPyConnection, what: Import, people: Sequence[tuple[str, ImportedLabel]]
+) -> None:
+    if not people:
+        return
+    insert(
+        connection,
+        "raw.human_label",
+        {
+            "media_id": [media_id for media_id, _ in people],
+            "label": [SEPARATOR.join(storable(answer.label) for answer in label.answers) for _, label in people],
+            "count": [label.answers[0].count if len(label.answers) == 1 else None for _, label in people],
+            "counts": [[answer.count for answer in label.answers] for _, label in people],
+            "labelled_by": _authors(people),
+            "labelled_at": [label.classified_at or what.imported_at for _, label in people],
+            "scope": [str(label.scope) for _, label in people],
+            "import_id": [what.import_id] * len(people),
+        },
+    )
+
+
+def _append_machines(
+    connection: duckdb.DuckDBPyConnection, what: Import, machines: Sequence[tuple[str, ImportedLabel]]
+) -> None:
+    if not machines:
+        return
+    insert(
+        connection,
+        "raw.machine_label",
+        {
+            "media_id": [media_id for media_id, _ in machines],
+            "labels": [[storable(answer.label) for answer in label.answers] for _, label in machines],
+            "probabilities": [[answer.probability for answer in label.answers] for _, label in machines],
+            "classified_by": _authors(machines),
+            "classified_at": [label.classified_at or what.imported_at for _, label in machines],
+            "scope": [str(label.scope) for _, label in machines],
+            "import_id": [what.import_id] * len(machines),
+        },
+    )
+    boxes = [(media_id, label, box) for media_id, label in machines for box in label.boxes]
+    if not boxes:
+        return
+    insert(
+        connection,
+        "raw.machine_box",
+        {
+            "media_id": [media_id for media_id, _, _ in boxes],
+            "label": [storable(box.label) for _, _, box in boxes],
+            **{name: [float(getattr(box, name)) for _, _, box in boxes] for name in _BOX},
+            "classified_by": _authors([(media_id, label) for media_id, label, _ in boxes]),
+            "import_id": [what.import_id] * len(boxes),
+        },
+    )
+
+
+def _authors(labels: Sequence[tuple[str, ImportedLabel]]) -> list[str | None]:
+    return [storable(label.classified_by) if label.classified_by else None for _, label in labels]
+
+
+_BOX = tuple(name for name in Box.__dataclass_fields__ if name != "label")
+
+
+def said_by_people(connection: duckdb.DuckDBPyConnection, media_ids: NDArray[np.object_]) -> list[Said]:
+    """Return all that people said of these photographs, oldest first; `media_ids` must be sorted."""
+    sql = """
+        SELECT h.media_id, h.label, coalesce(h.counts, [h.count]), h.labelled_by, h.labelled_at, coalesce(h.scope, 'media')
+        FROM raw.human_label h JOIN wanted USING (media_id)
+        ORDER BY h.labelled_at NULLS FIRST, coalesce(h.scope, 'media') DESC, h.rowid
+    """
+    with registered(connection, {"media_id": media_ids}, "wanted"):
+        rows = connection.execute(sql).fetchall()
+    said = []
+    for media_id, text, counts, by, at, scope in rows:
+        labels = [label.strip() for label in (text or "").split(SEPARATOR)]
+        padded = [*counts, *[None] * len(labels)]
+        answers = tuple(Answer(label, count) for label, count in zip(labels, padded, strict=False) if label)
+        if answers:
+            said.append(Said(int(np.searchsorted(media_ids, media_id)), answers, by, at, Scope(scope)))
+    return said
+
+
+def said_by_imports(connection: duckdb.DuckDBPyConnection, media_ids: NDArray[np.object_]) -> list[Said]:
+    """Return what imported models said of these photographs, oldest first; `media_ids` must be sorted."""
+    sql = """
+        SELECT l.media_id, l.labels, l.probabilities, l.classified_by, l.classified_at
+        FROM raw.machine_label l JOIN wanted USING (media_id)
+        LEFT JOIN raw.import i USING (import_id) ORDER BY i.imported_at, l.rowid
+    """
+    with registered(connection, {"media_id": media_ids}, "wanted"):
+        rows = connection.execute(sql).fetchall()
+    return [
+        Said(
+            int(np.searchsorted(media_ids, media_id)),
+            tuple(Answer(label, None, p) for label, p in zip(labels, probabilities, strict=True)),
+            by,
+            at,
+        )
+        for media_id, labels, probabilities, by, at in rows
+    ]

@@ -1,0 +1,158 @@
+"""The published database as a `Survey`: everything that exports and reports draw on, read in whole columns."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from ctwatch.domain import ClockPoint, ClockReference, Deployment, DeploymentSource, Location
+from ctwatch.store import derived
+from ctwatch.survey import (
+    BoxColumns,
+    EffortColumns,
+    FailedFile,
+    MediaColumns,
+    ObservationColumns,
+    Survey,
+    SurveyDeployment,
+)
+
+_MEDIA = """
+    WITH shown AS (
+        SELECT DISTINCT event_id FROM raw.observation WHERE observation_type = 'human' AND event_id IS NOT NULL
+    ), alone AS (
+        SELECT DISTINCT media_id FROM raw.observation WHERE observation_type = 'human' AND media_id IS NOT NULL
+    )
+    SELECT m.media_id, m.deployment_id, m.event_id, m.timestamp, m.recorded_timestamp AS recorded,
+           coalesce(m.timestamp_trusted, false) AS trusted, m.timestamp_issue, m.capture_method, m.card_name, m.file_path,
+           m.source_path, m.file_mediatype, m.width, m.height, m.failure,
+           (m.event_id IS NOT NULL AND m.event_id IN (SELECT event_id FROM shown))
+               OR m.media_id IN (SELECT media_id FROM alone) AS private,
+           m.camera_make, m.camera_model, m.camera_serial, m.sequence_number, m.sequence_total, m.temperature_c
+    FROM media m ORDER BY m.deployment_id, m.timestamp NULLS LAST, m.card_name, m.file_path, m.media_id
+"""
+_OBSERVATIONS = """
+    SELECT observation_id, deployment_id, event_id, media_id, event_start, event_end, observation_level AS level,
+           observation_type, scientific_name, count, classification_method, classified_by, classification_timestamp,
+           classification_probability AS probability, needs_review, review_reason, machine_labels, machine_probabilities,
+           top_labels, top_probabilities
+    FROM observations
+    ORDER BY deployment_id, level, event_start NULLS LAST, event_id, media_id, scientific_name NULLS LAST, observation_id
+"""
+_EFFORT = "SELECT location_id, day, camera_days, assumed FROM effort ORDER BY 1, 2"
+_BOXES = """
+    SELECT media_id, label, probability, x, y, width, height, classified_by FROM raw.machine_box
+    WHERE media_id IN (SELECT media_id FROM media)
+    QUALIFY import_id = last_value(import_id) OVER (
+        PARTITION BY media_id ORDER BY rowid ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    )
+    ORDER BY media_id, probability DESC, rowid
+"""
+_TIMES = {
+    "timestamp": "us", "recorded": "us", "event_start": "us", "event_end": "us", "classification_timestamp": "us", "day": "D",
+}  # fmt: skip
+_FLAGS = ("trusted", "private", "needs_review", "assumed")
+_NUMBERS = ("probability", "camera_days", "temperature_c", "x", "y")
+_LISTS = ("machine_labels", "machine_probabilities", "top_labels", "top_probabilities")
+
+
+def load(connection: duckdb.DuckDBPyConnection, version: str, published_at: datetime | None = None) -> Survey:
+    """Read a whole survey; about 2 KB of memory a photograph."""
+    boxes = _columns(connection, _BOXES, (*_NUMBERS, "width", "height"))
+    failed = connection.execute(
+        "SELECT card_name, file_path, reason, detail FROM failures ORDER BY card_name, file_path"
+    ).fetchall()
+    return Survey(
+        deployments=deployments(connection),
+        media=media(connection),
+        observations=ObservationColumns(**_columns(connection, _OBSERVATIONS, _NUMBERS)),
+        effort=EffortColumns(**_columns(connection, _EFFORT, _NUMBERS)),
+        boxes=BoxColumns(**boxes),
+        failed=tuple(FailedFile(*row) for row in failed),
+        published_at=published_at,
+        ctwatch_version=version,
+    )
+
+
+def media(connection: duckdb.DuckDBPyConnection) -> MediaColumns:
+    """Return all photographs."""
+    return MediaColumns(**_columns(connection, _MEDIA, _NUMBERS))
+
+
+def deployments(connection: duckdb.DuckDBPyConnection) -> tuple[SurveyDeployment, ...]:
+    """Return all deployments with their places, their field sheet and what came from them."""
+    outages = derived.outages(connection)
+    points: dict[str, list[ClockPoint]] = {}
+    references: dict[str, list[ClockReference]] = {}
+    for key, name, recorded, actual in connection.execute(
+        "SELECT deployment_id, file_name, recorded, actual FROM raw.clock_point ORDER BY ALL"
+    ).fetchall():
+        if recorded is None:
+            references.setdefault(key, []).append(ClockReference(name, actual))
+        else:
+            points.setdefault(key, []).append(ClockPoint(recorded, actual))
+    columns: dict[str, list[tuple[str, str]]] = {}
+    for key, name, value in connection.execute(
+        "SELECT deployment_id, name, value FROM raw.deployment_column ORDER BY rowid"
+    ).fetchall():
+        columns.setdefault(key, []).append((name, value))
+    cards: dict[str, list[str]] = {}
+    for key, name in connection.execute(
+        "SELECT DISTINCT f.deployment_id, c.card_name FROM raw.card_file f JOIN raw.card c USING (card_id)"
+        " WHERE f.status IN ('media', 'failed') AND f.deployment_id IS NOT NULL ORDER BY ALL"
+    ).fetchall():
+        cards.setdefault(key, []).append(name)
+    rows = connection.execute(
+        """
+        SELECT d.deployment_id, d.location_id, d.source, d.camera_id, d.camera_model, d.deployment_start, d.deployment_end,
+               r.start_is_date, r.end_is_date, d.flag, d.session, l.location_name, l.latitude, l.longitude,
+               d.first_media, d.last_media, d.media_count
+        FROM deployments d JOIN raw.deployment r USING (deployment_id)
+        LEFT JOIN locations l ON l.location_id = d.location_id ORDER BY d.deployment_id
+        """
+    ).fetchall()
+    return tuple(
+        SurveyDeployment(
+            Deployment(
+                row[0], row[1], DeploymentSource(row[2]), row[3], row[4], row[5], row[6], bool(row[7]), bool(row[8]),
+                row[9], row[10], outages.get(row[0], ()), tuple(points.get(row[0], ())),
+                tuple(references.get(row[0], ())), tuple(columns.get(row[0], ())),
+            ),
+            Location(row[1], row[11], row[12], row[13]),
+            row[14], row[15], row[16], tuple(cards.get(row[0], ())),
+        )
+        for row in rows
+    )  # fmt: skip
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, sql: str, numbers: Sequence[str]) -> dict[str, Any]:
+    """Run a query and return its columns in the types that `Survey` promises."""
+    found = connection.execute(sql).fetchnumpy()
+    return {name: _column(name, values, numbers) for name, values in found.items()}
+
+
+def _column(name: str, values: NDArray[Any], numbers: Sequence[str]) -> Any:
+    if name in _TIMES:
+        kind = f"datetime64[{_TIMES[name]}]"
+        return np.asarray(np.ma.filled(values.astype(kind), np.datetime64("NaT")))
+    if name in _FLAGS:
+        return np.asarray(np.ma.filled(values, False)).astype(bool)
+    if name in numbers:
+        return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
+    if name in _LISTS:
+        missing = np.ma.getmaskarray(values)
+        return [() if gone else tuple(_plain(item)) for item, gone in zip(np.ma.getdata(values), missing, strict=True)]
+    missing = np.ma.getmaskarray(values)
+    return [
+        None if gone else value for value, gone in zip(np.ma.getdata(values).tolist(), missing.tolist(), strict=True)
+    ]
+
+
+def _plain(items: Any) -> list[Any]:
+    """Return a list's items as Python's own; None where there is none."""
+    plain = items.tolist() if isinstance(items, np.ndarray) else list(items)
+    mask = np.ma.getmaskarray(items) if isinstance(items, np.ma.MaskedArray) else [False] * len(plain)
+    return [None if gone or item != item else item for item, gone in zip(plain, mask, strict=True)]
