@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ctwatch.export import histories, observations
 from ctwatch.export.files import csv_text, write_bytes, write_csv
-from ctwatch.occupancy import ActivePeriod, detection_history, effort, operation
+from ctwatch.occupancy import CameraPeriod, Rules, camera_operation, detection_histories, detections, effort
 
 GOLDEN = Path(__file__).parent / "golden" / "export"
 COLUMNS = (
@@ -40,14 +40,13 @@ ROWS = [
 
 def survey() -> tuple[object, list[object]]:
     periods = [
-        ActivePeriod("L01", datetime(2026, 5, 1, 12), datetime(2026, 5, 20, 12)),
-        ActivePeriod("L02 =x", datetime(2026, 5, 9), datetime(2026, 5, 15, 6)),
+        CameraPeriod("L01", datetime(2026, 5, 1, 12), datetime(2026, 5, 20, 12)),
+        CameraPeriod("L02 =x", datetime(2026, 5, 9), datetime(2026, 5, 15, 6)),
     ]
-    surveyed = effort(operation(periods), 7)
+    surveyed = effort(camera_operation(periods), Rules())
     times = np.array(["2026-05-02T03:00", "2026-05-08T00:00", "2026-05-10T10:00"], dtype="datetime64[us]")
-    seen = detection_history("Panthera pardus", ["L01", "L01", "L02 =x"], times, surveyed, 7)
-    never = detection_history("cat/../etc: ä", [], np.empty(0, dtype="datetime64[us]"), surveyed, 7)
-    return surveyed, [seen, never]
+    found = detections(["L01", "L01", "L02 =x"], ["Panthera pardus"] * 3, times)
+    return surveyed, detection_histories(found, surveyed, Rules(), ["Panthera pardus", "cat/../etc: ä"])
 
 
 def same_as_golden(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Files that others rely on: bytes that do not vary, put in place whole or not at all."""
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from ctwatch.names import spreadsheet_safe
 
 Cell = str | float | int | bool | None
 NOT_AVAILABLE = "NA"
+_NEEDS_QUOTES = re.compile('[,"\r\n]')
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]], *, missing: str = "") -> None:
@@ -28,7 +30,7 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, missing: 
 
 def _quoted(cell: str) -> str:
     # Python's writer leaves a lone carriage return bare, and readers then see two rows.
-    return '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in ',"\r\n') else cell
+    return '"' + cell.replace('"', '""') + '"' if _NEEDS_QUOTES.search(cell) else cell
 
 
 def write_bytes(path: Path, data: bytes) -> None:

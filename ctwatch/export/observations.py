@@ -5,46 +5,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ctwatch.export.camtrap_dp.schema import OBSERVATIONS as CAMTRAP_DP_COLUMNS
 from ctwatch.export.files import Cell, write_csv
 
-CAMTRAP_DP_COLUMNS = (
-    "observationID",
-    "deploymentID",
-    "mediaID",
-    "eventID",
-    "eventStart",
-    "eventEnd",
-    "observationLevel",
-    "observationType",
-    "cameraSetupType",
-    "scientificName",
-    "count",
-    "lifeStage",
-    "sex",
-    "behavior",
-    "individualID",
-    "individualPositionRadius",
-    "individualPositionAngle",
-    "individualSpeed",
-    "bboxX",
-    "bboxY",
-    "bboxWidth",
-    "bboxHeight",
-    "classificationMethod",
-    "classifiedBy",
-    "classificationTimestamp",
-    "classificationProbability",
-    "observationTags",
-    "observationComments",
-)
 OUR_COLUMNS = ("locationID", "needsReview", "reviewReason", "topLabels", "topProbabilities")
 
 
 def write(folder: Path, columns: Sequence[str], observations: Sequence[Sequence[Any]], utc_offset: str) -> Path:
     """Write `observations.csv` into a folder and return its path.
 
-    Times are the camera's wall clock to the second, with `utc_offset` behind them where it is known. `count` is empty: a classifier
-    does not count.
+    `columns` names the cells of each row; `count`, `classification_method` and `classification_timestamp` (UTC) may be
+    missing. Times are the camera's wall clock to the second, with `utc_offset` behind them where it is known. `count`
+    is empty where nobody counted: a classifier does not.
     """
     path = folder / "observations.csv"
     rows = []
@@ -59,8 +31,10 @@ def write(folder: Path, columns: Sequence[str], observations: Sequence[Sequence[
             "observationLevel": "event",
             "observationType": values["observation_type"],
             "scientificName": values["scientific_name"],
-            "classificationMethod": "machine" if values["classified_by"] else None,
+            "count": _count(values.get("count")),
+            "classificationMethod": values.get("classification_method", "machine" if values["classified_by"] else None),
             "classifiedBy": values["classified_by"],
+            "classificationTimestamp": iso(values.get("classification_timestamp"), "Z"),
             "classificationProbability": _rounded(values["classification_probability"]),
             "locationID": values["location_id"],
             "needsReview": values["needs_review"],
@@ -80,3 +54,7 @@ def iso(moment: datetime | None, utc_offset: str) -> str | None:
 
 def _rounded(p: float | None) -> float | None:
     return None if p is None else round(p, 4)
+
+
+def _count(number: int | None) -> int | None:
+    return number if number is not None and number >= 1 else None

@@ -1,0 +1,122 @@
+"""From the published database to other programs' files: loads the survey once and calls the exporter of each dialect."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ctwatch import __version__, survey_histories
+from ctwatch.config import Config
+from ctwatch.errors import StoreError
+from ctwatch.export import camtrap_dp, camtrapr, coco, geojson, megadetector, timelapse, wildlife_insights
+from ctwatch.export import occupancy as ready_made
+from ctwatch.export.occupancy import OccupancyFiles
+from ctwatch.export.written import Written
+from ctwatch.occupancy import Compared
+from ctwatch.store import surveys
+from ctwatch.store.database import PUBLISHED_NAME
+from ctwatch.store.publish import open_published
+from ctwatch.survey import Publication, Survey
+from ctwatch.tables import load_taxa
+
+logger = logging.getLogger(__name__)
+
+_AS_CONFIGURED = OccupancyFiles()
+
+Write = Callable[[Path, Survey, Publication], Written]
+DIALECTS: Mapping[str, Write] = {
+    "camtrap-dp": camtrap_dp.write,
+    "megadetector": megadetector.write,
+    "coco": coco.write,
+    "timelapse": timelapse.write,
+    "wildlife-insights": wildlife_insights.write,
+    "geojson": geojson.write,
+}
+"""Exporters that need the survey and the publication alone."""
+
+
+def load_survey(config: Config) -> Survey:
+    """Read the whole published survey; raises StoreError where nothing was published yet."""
+    with open_published(config.store_folder) as connection:
+        changed = (config.store_folder / PUBLISHED_NAME).stat().st_mtime
+        return surveys.load(connection, __version__, datetime.fromtimestamp(changed, UTC).replace(tzinfo=None))
+
+
+def publication(config: Config, survey: Survey, *, with_private: bool = False) -> Publication:
+    """Gather what exchange formats ask beside the rows; raises ConfigError for a taxa table that cannot be read."""
+    project = config.project
+    created = survey.published_at or datetime.now(UTC).replace(tzinfo=None)
+    return Publication(
+        title=project.title or f"Camera-trap survey {config.base.absolute().name}",
+        created_at=created.replace(microsecond=0),
+        description=project.description,
+        contributors=project.contributors,
+        sampling_design=project.sampling_design,
+        data_licence=project.data_licence,
+        media_licence=project.media_licence,
+        country=project.country,
+        taxa=load_taxa(config),
+        coordinate_decimals=project.coordinate_decimals,
+        utc_offset=config.deployments.utc_offset,
+        event_gap_s=config.events.event_gap_s,
+        with_private=with_private,
+    )
+
+
+def export(
+    config: Config,
+    names: Sequence[str],
+    out: Path,
+    *,
+    with_private: bool = False,
+    occupancy: OccupancyFiles = _AS_CONFIGURED,
+) -> Written:
+    """Write the survey in the named dialects, each into a folder of its own below `out`."""
+    survey = load_survey(config)
+    asked = publication(config, survey, with_private=with_private)
+    paths: list[Path] = []
+    sentences: list[str] = []
+    for name in names:
+        folder = out / name
+        try:
+            if name == "occupancy":
+                written = _occupancy(config, folder, survey, occupancy)
+            elif name == "camtrapr":
+                written = camtrapr.write(
+                    folder,
+                    survey,
+                    independence_min=config.occupancy.independence_min,
+                    compared=Compared(config.occupancy.independence_from),
+                )
+            else:
+                written = DIALECTS[name](folder, survey, asked)
+        except OSError as error:
+            raise StoreError(
+                f"{folder}: cannot be written to ({error.strerror}); make room, or mend its rights"
+            ) from error
+        paths += written.paths
+        sentences += [f"{name}: {sentence}" for sentence in written.sentences]
+    return Written(tuple(paths), tuple(sentences))
+
+
+def _occupancy(config: Config, folder: Path, survey: Survey, options: OccupancyFiles) -> Written:
+    """Write the ready-made files of all species; histories hold counts, which the exporter turns into what is asked."""
+    rules = replace(config.occupancy.rules(), count=True)
+    found = survey_histories.histories_of(
+        survey,
+        rules,
+        independence_min=config.occupancy.independence_min,
+        compared=Compared(config.occupancy.independence_from),
+    )
+    covariates, told = ready_made.site_covariates(survey)
+    sentences = (*found.sentences, *told)
+    written = ready_made.write(
+        folder,
+        found.surveyed,
+        found.histories,
+        covariates=covariates,
+        options=replace(options, counts=config.occupancy.count),
+        sentences=sentences,
+    )
+    return Written(written.paths, (*sentences, *written.sentences))
