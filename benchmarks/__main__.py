@@ -6,17 +6,22 @@ import json
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("roofline", "training")
-"""Modules with a function `measure(images, rounds)`."""
+_PHOTOGRAPHS = ("images", 240, "photographs of 3 megapixels to make and process")
+BENCHMARKS = {
+    "roofline": _PHOTOGRAPHS,
+    "training": _PHOTOGRAPHS,
+    "histories": ("observations", 10_000_000, "detections to make histories of; also a half and a quarter of them"),
+}
+"""Modules with a function `measure(number, rounds)`: what is numbered, how many by default, and what they are."""
 
 
 def main() -> None:
     """Run one benchmark and print what it found, or the standing experiment."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True, metavar="NAME")
-    for name in BENCHMARKS:
+    for name, (what, default, meaning) in BENCHMARKS.items():
         command = commands.add_parser(name)
-        command.add_argument("--images", type=int, default=240, help="photographs of 3 megapixels to make and process")
+        command.add_argument(f"--{what}", dest="number", type=int, default=default, help=meaning)
         command.add_argument("--rounds", type=int, default=3, help="interleaved rounds; medians are reported")
         command.add_argument("--json", action="store_true", help="print JSON")
     experiments = commands.add_parser(
@@ -34,7 +39,7 @@ def main() -> None:
 
         print(run(arguments.quick, arguments.out, arguments.work, arguments.processes, _say))
         return
-    figures = importlib.import_module(f"benchmarks.{arguments.name}").measure(arguments.images, arguments.rounds)
+    figures = importlib.import_module(f"benchmarks.{arguments.name}").measure(arguments.number, arguments.rounds)
     if arguments.json:
         print(json.dumps(figures))
     else:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ctwatch import card, panel
-from ctwatch.config import Config, Models, Store
+from ctwatch.config.sections import Config, Models, Store
 from ctwatch.decode import decode
 from ctwatch.demo.scenes import RESERVED_LOCATIONS, SPECIES, burst
 from ctwatch.demo.station import CARDS, maker_note, photograph

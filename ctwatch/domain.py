@@ -187,9 +187,39 @@ class Location:
     longitude: float | None = None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Outage:
+    """A time within a deployment in which the camera did not work (camtrapR: Problem).
+
+    Date-times are half open; with `is_date` both are midnights of days and both days belong to it (camtrapR).
+    """
+
+    start: datetime
+    end: datetime
+    is_date: bool = False
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ClockPoint:
+    """A moment that is known on both clocks: when the camera wrote `recorded`, it was really `actual`."""
+
+    recorded: datetime
+    actual: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReference:
+    """A photograph whose true time is known; becomes a `ClockPoint` once its recorded time is looked up."""
+
+    file_name: str
+    """Its name, or the end of its path on the card."""
+    actual: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One camera at one location from setup to retrieval, in camera-clock time."""
+    """One camera at one location from setup to retrieval, in local time as the field sheet has it."""
 
     deployment_id: str
     location_id: str
@@ -203,6 +233,14 @@ class Deployment:
     end_is_date: bool = False
     flag: str | None = None
     """Why somebody should look at this mapping; None if it needs no look."""
+    session: str | None = None
+    """Season or session (camtrapR), for multi-season models."""
+    outages: tuple[Outage, ...] = ()
+    clock: tuple[ClockPoint, ...] = ()
+    """How wrong the clock was; none: right. One point shifts, several bend linearly between them."""
+    clock_references: tuple[ClockReference, ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
+    """Further columns of the table, (name, text), not empty ones: Camtrap DP's under its names, the others are covariates."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

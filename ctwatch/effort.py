@@ -8,6 +8,7 @@ import numpy as np
 
 from ctwatch import occupancy
 from ctwatch.deployments import UNASSIGNED
+from ctwatch.domain import Outage
 from ctwatch.store import derived
 
 if TYPE_CHECKING:
@@ -22,11 +23,13 @@ _MIDNIGHT = datetime.min.time()
 def derive_effort(connection: "duckdb.DuckDBPyConnection") -> None:
     """Recompute and replace the daily effort of all locations.
 
-    Deployments with both dates count as these say, photographs or not. Others are assumed to have worked on every day
-    from the first photograph of a card to its last; a camera's day counts once, however many cards share it.
+    Deployments with both dates count as these say, photographs or not, without their outages. Others are assumed to have
+    worked on every day from the first photograph of a card to its last that is not out as a whole; a camera's day counts
+    once, however many cards share it. Days on which a camera stood there and did not work have 0 camera-days.
     """
-    known: list[occupancy.ActivePeriod] = []
+    known: list[occupancy.CameraPeriod] = []
     assumed: dict[tuple[str, str], set[date]] = {}
+    stood: dict[tuple[str, str], set[date]] = {}
     cards = derived.card_spans(connection, LONGEST_SILENCE_DAYS)
     for span in derived.spans(connection):
         if span.deployment_id.endswith(UNASSIGNED):
@@ -39,41 +42,59 @@ def derive_effort(connection: "duckdb.DuckDBPyConnection") -> None:
                     span.end,
                     start_is_date=bool(span.start_is_date),
                     end_is_date=bool(span.end_is_date),
+                    outages=span.outages,
                 )
             )
             continue
-        camera = assumed.setdefault((span.location_id, span.camera_id or ""), set())
+        camera = (span.location_id, span.camera_id or "")
         spells = list(cards.get(span.deployment_id, ()))
         if spells and span.start is not None:
             spells.append((span.start, min(first for first, _ in spells)))
         if spells and span.end is not None:
             spells.append((max(last for _, last in spells), span.end))
+        out = {day for outage in span.outages for day in _whole_days(outage)}
         for first, last in spells:
-            camera.update(_days(first.date(), last.date()))
+            days = set(_days(first.date(), last.date()))
+            stood.setdefault(camera, set()).update(days)
+            assumed.setdefault(camera, set()).update(days - out)
     periods = [
-        occupancy.ActivePeriod(
-            location_id, datetime.combine(first, _MIDNIGHT), datetime.combine(last + _DAY, _MIDNIGHT)
+        occupancy.CameraPeriod(
+            location_id, *_span(first, last), outages=tuple(_span(*run) for run in _runs(days - worked))
         )
-        for (location_id, _), days in assumed.items()
+        for (location_id, camera_id), days in stood.items()
+        for worked in [assumed[location_id, camera_id]]
         for first, last in _runs(days)
     ]
-    marked = {(location_id, day) for (location_id, _), days in assumed.items() for day in days}
-    worked = occupancy.operation([*known, *periods])
-    locations, days_worked, camera_days, marks = [], [], [], []
-    for row, location_id in enumerate(worked.location_ids):
-        for column in np.flatnonzero(~np.isnan(worked.days[row])):
-            day = worked.first_day + int(column) * _DAY
-            locations.append(location_id)
-            days_worked.append(day)
-            camera_days.append(float(worked.days[row, column]))
-            marks.append((location_id, day) in marked)
+    marked = {(location_id, day) for (location_id, _), days in stood.items() for day in days}
+    worked = occupancy.camera_operation([*known, *periods])
+    row, column = np.nonzero(~np.isnan(worked.days))
+    days_worked = [worked.first_day + number * _DAY for number in column.tolist()]
+    locations = [worked.location_ids[number] for number in row.tolist()]
     derived.replace_effort(
-        connection, {"location_id": locations, "day": days_worked, "camera_days": camera_days, "assumed": marks}
+        connection,
+        {
+            "location_id": locations,
+            "day": days_worked,
+            "camera_days": worked.days[row, column],
+            "assumed": [item in marked for item in zip(locations, days_worked, strict=True)],
+        },
     )
 
 
 def _days(first: date, last: date) -> Iterable[date]:
     return (first + number * _DAY for number in range((last - first).days + 1))
+
+
+def _whole_days(outage: Outage) -> Iterable[date]:
+    """Yield the days that an outage covers from midnight to midnight."""
+    if outage.is_date:
+        return _days(outage.start.date(), outage.end.date())
+    first = outage.start.date() if outage.start.time() == _MIDNIGHT else outage.start.date() + _DAY
+    return _days(first, outage.end.date() - _DAY)
+
+
+def _span(first: date, last: date) -> tuple[datetime, datetime]:
+    return datetime.combine(first, _MIDNIGHT), datetime.combine(last + _DAY, _MIDNIGHT)
 
 
 def _runs(days: set[date]) -> Iterable[tuple[date, date]]:

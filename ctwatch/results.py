@@ -1,6 +1,7 @@
 """What is put out after a commit: the published database, and the CSV files made from it."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,24 +54,25 @@ class Histories:
 
 
 def histories_of(config: Config, connection: "duckdb.DuckDBPyConnection") -> Histories:
-    """Compute effort and the history of every species from the published database."""
-    days = queries.effort_days(connection)
-    worked = _operation(days)
-    surveyed = occupancy.effort(worked, config.occupancy.occasion_days, occupancy.FirstDay(config.occupancy.first_day))
+    """Compute effort and the history of every species from the published database.
+
+    Where histories count, they count independent records; whether a species was seen does not hang on that.
+    """
+    rules = config.occupancy.rules()
+    surveyed = occupancy.effort(_operation(queries.effort_days(connection)), rules)
     found = queries.detections(connection)
-    names = np.array(found.scientific_name, dtype=object)
-    places = np.array(found.location_id, dtype=object)
-    of_species = [
-        occupancy.detection_history(
-            str(name),
-            list(places[names == name]),
-            found.event_start[names == name],
-            surveyed,
-            config.occupancy.occasion_days,
+    places, names, times = found.location_id, found.scientific_name, found.event_start
+    if rules.count:
+        records = occupancy.record_table(
+            places,
+            names,
+            times,
+            independence_min=config.occupancy.independence_min,
+            compared=occupancy.Compared(config.occupancy.independence_from),
         )
-        for name in sorted(set(found.scientific_name))
-    ]
-    return Histories(surveyed, of_species)
+        places, names, times = list(records.location_id), list(records.scientific_name), records.times
+    seen = occupancy.detections(places, names, times)
+    return Histories(surveyed, occupancy.detection_histories(seen, surveyed, rules))
 
 
 def export(config: Config, folder: Path, names: Sequence[str] = TABLES) -> list[Path]:
@@ -78,9 +80,7 @@ def export(config: Config, folder: Path, names: Sequence[str] = TABLES) -> list[
     with open_published(config.store_folder) as connection:
         rows = queries.event_observations(connection)
         tables = histories_of(config, connection)
-    dropped = sum(history.dropped for history in tables.of_species)
-    if dropped:
-        logger.warning("%d detections fall outside the effort and are in no cell of the histories", dropped)
+    _say_dropped(tables.of_species)
     written = []
     try:
         if "observations" in names:
@@ -123,17 +123,25 @@ class Publisher:
         return max(0.0, self._earliest_next - self._monotonic()) if self.pending else None
 
 
+def _say_dropped(histories: Sequence[occupancy.DetectionHistory]) -> None:
+    because = Counter[str]()
+    for history in histories:
+        because.update(history.dropped_because)
+    if because:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(because.items()))
+        logger.warning("%d detections are in no cell of the histories: %s", because.total(), reasons)
+
+
 def _operation(days: queries.EffortDays) -> occupancy.Operation:
     """Rebuild the camera operation matrix from its rows."""
     if not days.day:
-        return occupancy.operation([])
-    first = min(days.day)
+        return occupancy.camera_operation([])
     location_ids = tuple(sorted(set(days.location_id)))
     rows = {location_id: row for row, location_id in enumerate(location_ids)}
-    matrix = np.full((len(location_ids), (max(days.day) - first).days + 1), np.nan)
-    for location_id, day, worked in zip(days.location_id, days.day, days.camera_days, strict=True):
-        matrix[rows[location_id], (day - first).days] = worked
-    return occupancy.Operation(location_ids, first, matrix)
+    number = np.array(days.day, dtype="datetime64[D]").astype(np.int64)
+    matrix = np.full((len(location_ids), int(np.ptp(number)) + 1), np.nan)
+    matrix[[rows[location_id] for location_id in days.location_id], number - number.min()] = days.camera_days
+    return occupancy.Operation(location_ids, min(days.day), matrix)
 
 
 def _matrix(location_ids: Sequence[str], values: NDArray[np.float64]) -> dict[str, list[float | None]]:

@@ -98,7 +98,7 @@ def test_stdout_is_data_and_stderr_the_rest(place: Path) -> None:
     ctwatch("process", "L01_CAM1")
     result = ctwatch("query", "select * from nothing")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "The views are: cards, deployments" in result.stderr
+    assert "The views are: cards, clock_corrections" in result.stderr
 
 
 def test_a_question_cannot_change_or_reach_out(place: Path) -> None:

@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zlib import crc32
 
+import pytest
 from conftest import Store, photograph
 
 from ctwatch.config import Config
+from ctwatch.results import put_out
 
 TABLE = "[deployments]\ntable = 'deployments.csv'\n"
 
@@ -120,3 +122,48 @@ def test_a_table_edited_while_a_card_is_read_holds_for_that_card(config: Callabl
     store = Store(config(text=TABLE), at=edit)
     store.process(card(tmp_path / "inbox", "CARD", datetime(2026, 5, 3)))
     assert store.rows("SELECT location_id FROM media") == [("New",)]
+
+
+def test_a_camera_that_was_out_of_order_stood_there_and_did_not_work(
+    config: Callable[..., Config], tmp_path: Path
+) -> None:
+    """Days out as a whole have 0 camera-days, not none; with deployment dates and without."""
+    (tmp_path / "deployments.csv").write_text(
+        "deploymentID,locationID,deploymentStart,deploymentEnd,Problem1_from,Problem1_to,folder\n"
+        "A1,A,2026-05-01,2026-05-20,2026-05-03,2026-05-05,\n"
+        "B1,B,,,2026-05-03,2026-05-05,B\n",
+        "utf-8",
+    )
+    store = Store(config(text=TABLE))
+    store.process(card(tmp_path / "inbox", "B", datetime(2026, 5, 1, 8), datetime(2026, 5, 10, 9)))
+    assert days(store) == {"A": 16.0, "B": 7.0}
+    out = "SELECT location_id, count(*), any_value(assumed) FROM effort WHERE camera_days = 0 GROUP BY 1 ORDER BY 1"
+    assert store.rows(out) == [("A", 3, False), ("B", 3, True)]
+
+
+def test_the_hours_of_an_outage_are_no_effort(config: Callable[..., Config], tmp_path: Path) -> None:
+    """Half a day out leaves half a day."""
+    (tmp_path / "deployments.csv").write_text(
+        "deploymentID,locationID,deploymentStart,deploymentEnd,Problem1_from,Problem1_to\n"
+        "A1,A,2026-05-01,2026-05-20,2026-05-03 06:00:00,2026-05-03 18:00:00\n"
+        "B1,B,2026-05-01,2026-05-20,,\n",
+        "utf-8",
+    )
+    store = Store(config(text=TABLE))
+    store.process(card(tmp_path / "inbox", "B", datetime(2026, 5, 3)))
+    assert days(store) == {"A": 18.5, "B": 19.0}
+
+
+def test_what_no_cell_of_the_histories_takes_is_said(
+    config: Callable[..., Config], tiny_models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the reason: photographs after the deployment's end are no detections of any occasion."""
+    (tmp_path / "deployments.csv").write_text(
+        "deploymentID,locationID,deploymentStart,deploymentEnd\nA1,A,2026-05-01,2026-05-20\n", "utf-8"
+    )
+    settings = config(models=tiny_models, text=f"species_threshold = 0.0\n{TABLE}", blank_threshold=1.0)
+    store = Store(settings)
+    store.process(card(tmp_path / "inbox", "A", datetime(2026, 5, 3), datetime(2026, 6, 3)))
+    assert store.rows("SELECT count(scientific_name) FROM observations WHERE observation_level = 'event'") == [(2,)]
+    put_out(settings, store.database)
+    assert "1 detections are in no cell of the histories: 1 after last day" in caplog.text

@@ -13,27 +13,29 @@ LAYERS = [
     {"__init__", "errors", "domain", "identity", "names"},
     {
         "settle", "timeline", "events", "ensemble", "background", "decisions", "occupancy", "deployments", "maker_notes", "jpeg",
+        "clocks", "survey", "opinions", "matching", "taxonomy", "activity", "survey_figures", "survey_histories",
     },
-    {"config", "card", "decode", "exif", "nets", "store", "export"},
+    {"config", "card", "decode", "exif", "nets", "store", "export", "imports"},
     {
         "tables", "panel", "reading", "classify", "derive", "effort", "accounts", "pipeline", "results", "check", "service",
-        "watch", "daemon", "state",
+        "watch", "daemon", "state", "observation_rows", "exchange", "labelling", "field_sheet",
     },
-    {"report", "contact_sheet", "once", "cli", "demo", "__main__"},
+    {"report", "page", "surveying", "contact_sheet", "once", "cli", "demo", "__main__"},
 ]  # fmt: skip
 OWNERS = {
     "torch": {"nets"},
     "torchvision": {"nets"},
     "safetensors": {"nets"},
     "duckdb": {"store"},
-    "PIL": {"decode", "exif", "contact_sheet", "demo"},
+    "PIL": {"decode", "exif", "contact_sheet", "page", "demo"},
     "piexif": {"exif", "demo"},
     "watchdog": {"watch"},
     "rich": {"report", "once", "cli", "demo"},
     "click": {"cli"},
     "blake3": {"identity"},
     "tomllib": {"config"},
-    "csv": {"export", "deployments"},
+    "csv": {"export", "imports", "deployments", "tables"},
+    "sqlite3": {"export"},
 }
 IMPURE = {"os", "pathlib", "time", "subprocess", "socket", "threading", "random", "shutil", "tempfile", "logging"}
 MODULES = sorted(path for path in (ROOT / "ctwatch").rglob("*.py"))

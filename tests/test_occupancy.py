@@ -1,35 +1,38 @@
-"""Effort and detection histories: their rules, and camtrapR's own results cell for cell."""
+"""Effort and detection histories: their rules, one by one and against plain loops."""
 
-import csv
-import json
-from collections import Counter
+import math
+from dataclasses import replace
 from datetime import date, datetime, timedelta
-from functools import cache
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from shared_data import SHARED, needs_shared
 
+from benchmarks import histories as benchmark
 from ctwatch.occupancy import (
-    ActivePeriod,
+    CameraPeriod,
+    DetectionHistory,
     Effort,
     FirstDay,
     Operation,
-    detection_history,
+    Rules,
+    camera_operation,
+    detection_histories,
+    detections,
     effort,
-    operation,
-    period,
+    multi_season,
+    occasion_names,
+    scaled,
 )
 
 quick = settings(deadline=None)
 START = datetime(2024, 5, 1)
 DAY = timedelta(days=1)
+MICROSECOND = timedelta(microseconds=1)
 NAN = float("nan")
-GOLDEN = SHARED / "golden" / "camtrapr"
+Seen = list[tuple[str, str, datetime]]
 
 
 def hours(number: float) -> datetime:
@@ -42,120 +45,234 @@ def us(*moments: datetime) -> NDArray[np.datetime64]:
 
 periods = st.lists(
     st.builds(
-        lambda place, begin, length: ActivePeriod(place, hours(begin / 4), hours((begin + length) / 4)),
+        lambda place, begin, length: CameraPeriod(place, hours(begin / 4), hours((begin + length) / 4)),
         st.sampled_from(["S1", "S2", "S3"]),
         st.integers(0, 4 * 24 * 12),
         st.integers(0, 4 * 24 * 9),
     ),
     max_size=6,
 )
-detections = st.lists(
-    st.tuples(st.sampled_from(["S1", "S2", "S3", "elsewhere"]), st.integers(-40, 24 * 24).map(hours)), max_size=12
+sightings = st.lists(
+    st.tuples(
+        st.sampled_from(["S1", "S2", "S3", "elsewhere"]),
+        st.sampled_from(["fox", "owl"]),
+        st.one_of(st.integers(-40, 24 * 24), st.integers(-2, 24).map(lambda day: 24 * day)).map(hours),
+    ),
+    max_size=12,
+)
+rules_drawn = st.builds(
+    Rules,
+    occasion_days=st.integers(1, 9),
+    first_day=st.one_of(st.sampled_from(FirstDay), st.integers(-3, 25).map(lambda day: START.date() + day * DAY)),
+    buffer_days=st.sampled_from([0, 0, 1, 4]),
+    minimum_active_days=st.sampled_from([None, None, 0.5, 2.0]),
+    maximum_days=st.sampled_from([None, None, 1, 5, 12]),
+    include_effort=st.booleans(),
+    count=st.booleans(),
 )
 
 
-@quick
-@given(periods)
-def test_operation_is_the_hours_worked_each_day(active: list[ActivePeriod]) -> None:
-    """Each cell is what all cameras of a place worked on that day in 24ths, NaN where none was set up."""
-    worked = operation(active)
-    useful = [item for item in active if item.end > item.start]
-    assert worked.location_ids == tuple(sorted({item.location_id for item in useful}))
-    for row, place in enumerate(worked.location_ids):
-        for column in range(worked.days.shape[1]):
-            day = datetime.combine(worked.first_day, datetime.min.time()) + column * DAY
-            shares = [
-                (min(item.end, day + DAY) - max(item.start, day)) / DAY
-                for item in useful
-                if item.location_id == place and item.start < day + DAY and item.end > day
-            ]
-            expected = sum(round(share, 4) for share in shares) if shares else NAN
-            assert worked.days[row, column] == pytest.approx(expected, abs=1e-9, nan_ok=True)
+def histories(seen: Seen, surveyed: Effort, rules: Rules) -> dict[str, DetectionHistory]:
+    """Histories of fox and owl by name."""
+    found = detections([row[0] for row in seen], [row[1] for row in seen], us(*[row[2] for row in seen]))
+    return {item.scientific_name: item for item in detection_histories(found, surveyed, rules, ["fox", "owl"])}
+
+
+def history(places: list[str], times: NDArray[np.datetime64], surveyed: Effort, rules: Rules) -> DetectionHistory:
+    return detection_histories(detections(places, ["fox"] * len(places), times), surveyed, rules, ["fox"])[0]
+
+
+def plain_effort(worked: Operation, rules: Rules) -> dict[str, tuple[int, list[float]]]:
+    """For each location the day on which its occasions begin and their camera-days, in plain loops."""
+    used: dict[str, dict[int, float]] = {}
+    for place, row in zip(worked.location_ids, worked.days.tolist(), strict=True):
+        days = {number: value for number, value in enumerate(row) if not math.isnan(value)}
+        begin = min(days) + rules.buffer_days
+        if isinstance(rules.first_day, date):
+            begin = max(begin, (rules.first_day - worked.first_day).days)
+        end = max(days) + 1 if rules.maximum_days is None else begin + rules.maximum_days
+        used[place] = {number: value for number, value in days.items() if begin <= number < end}
+        if begin <= max(days):
+            used[place].setdefault(begin, NAN)
+    begins = [min(days) for days in used.values() if days]
+    dated = isinstance(rules.first_day, date)
+    origin = (rules.first_day - worked.first_day).days if dated else min(begins, default=0)
+    own = {
+        place: min(days, default=origin) if rules.first_day is FirstDay.LOCATION else origin
+        for place, days in used.items()
+    }
+    length = max((max(days) + 1 - own[place] for place, days in used.items() if days), default=0)
+    found = {}
+    for place, days in used.items():
+        cells = []
+        for first in range(0, length, rules.occasion_days):
+            values = [days.get(own[place] + first + n, NAN) for n in range(rules.occasion_days)]
+            total = round(sum(value for value in values if not math.isnan(value)), 4)
+            idle = [math.isnan(value) or value == 0 for value in values]
+            if rules.minimum_active_days is not None:
+                lacking = total < rules.minimum_active_days
+            else:
+                lacking = not rules.include_effort and any(idle)
+            cells.append(NAN if all(idle) or lacking else total)
+        found[place] = (own[place], cells)
+    return found
 
 
 @quick
-@given(periods, detections, st.integers(1, 9), st.sampled_from(FirstDay))
-def test_history_is_nan_exactly_where_nothing_worked(
-    active: list[ActivePeriod], seen: list[tuple[str, datetime]], length: int, first: FirstDay
+@given(periods, rules_drawn)
+def test_effort_is_the_sum_of_the_days_of_an_occasion(active: list[CameraPeriod], rules: Rules) -> None:
+    """With every rule there is, as plain loops have it; occasions follow each other without a gap."""
+    worked = camera_operation(active)
+    surveyed = effort(worked, rules)
+    assert surveyed.location_ids == worked.location_ids
+    for row, (_, expected) in enumerate(plain_effort(worked, rules).values()):
+        assert surveyed.camera_days[row].tolist() == pytest.approx(expected, abs=1e-3, nan_ok=True)
+    for one, following in zip(surveyed.occasions, surveyed.occasions[1:], strict=False):
+        assert one.end == following.start
+        assert one.length == rules.occasion_days * DAY
+
+
+@quick
+@given(periods, sightings, rules_drawn)
+def test_histories_are_the_records_of_each_cell(active: list[CameraPeriod], seen: Seen, rules: Rules) -> None:
+    """Each detection is in its cell or dropped with a reason; NaN exactly where effort is NaN."""
+    worked = camera_operation(active)
+    surveyed = effort(worked, rules)
+    plain = plain_effort(worked, rules)
+    found = histories(seen, surveyed, rules)
+    for name, item in found.items():
+        assert np.array_equal(np.isnan(item.y), np.isnan(surveyed.camera_days))
+        expected = np.where(np.isnan(surveyed.camera_days), NAN, 0.0)
+        lost = 0
+        for place, species, when in seen:
+            if species != name:
+                continue
+            row = worked.location_ids.index(place) if place in worked.location_ids else None
+            begin, end = surveyed.surveyed[row].tolist() if row is not None else (START, START)
+            if row is None or not begin <= when < end:
+                lost += 1
+                continue
+            day = (when.date() - worked.first_day).days
+            cell = row, (day - plain[place][0]) // rules.occasion_days
+            if np.isnan(expected[cell]):
+                lost += 1
+            else:
+                expected[cell] += 1
+        assert np.array_equal(item.y, expected if rules.count else np.minimum(expected, 1), equal_nan=True)
+        assert item.dropped == lost == sum(item.dropped_because.values())
+
+
+@quick
+@given(periods, sightings, rules_drawn, st.randoms(use_true_random=False))
+def test_the_order_of_detections_does_not_matter(
+    active: list[CameraPeriod], seen: Seen, rules: Rules, random: object
 ) -> None:
-    """NaN where effort is NaN and nowhere else; every detection is in its cell or counted as dropped."""
-    surveyed = effort(operation(active), length, first)
-    history = detection_history("fox", [place for place, _ in seen], us(*[when for _, when in seen]), surveyed, length)
-    assert np.array_equal(np.isnan(history.y), np.isnan(surveyed.camera_days))
-    assert (surveyed.camera_days[~np.isnan(surveyed.camera_days)] > 0).all()
-    expected = np.where(np.isnan(surveyed.camera_days), NAN, 0.0)
-    dropped = 0
-    for place, when in seen:
-        mine = [item for item in active if item.location_id == place and item.end > item.start]
-        days = [day for item in mine for day in (item.start.date(), (item.end - timedelta(microseconds=1)).date())]
-        if not mine or not min(days) <= when.date() <= max(days):
-            dropped += 1
-            continue
-        begin = min(days) if first is FirstDay.LOCATION else operation(active).first_day
-        cell = surveyed.location_ids.index(place), (when.date() - begin).days // length
-        if np.isnan(expected[cell]):
-            dropped += 1
-        else:
-            expected[cell] = 1.0
-    assert np.array_equal(history.y, expected, equal_nan=True)
-    assert history.dropped == dropped
+    """They are counted, not read one after the other; neither does it matter which species are asked for together."""
+    surveyed = effort(camera_operation(active), rules)
+    mixed = list(seen)
+    random.shuffle(mixed)  # type: ignore[attr-defined]
+    for compatible in (False, True):
+        asked = replace(rules, camtrapr_compatible=compatible)
+        one, other = histories(seen, surveyed, asked), histories(mixed, surveyed, asked)
+        alone = histories([row for row in seen if row[1] == "fox"], surveyed, asked)
+        for name in one:
+            assert np.array_equal(one[name].y, other[name].y, equal_nan=True)
+            assert one[name].dropped_because == other[name].dropped_because
+        assert np.array_equal(one["fox"].y, alone["fox"].y, equal_nan=True)
+
+
+@quick
+@given(periods, sightings, sightings, rules_drawn)
+def test_another_detection_never_lowers_a_history(
+    active: list[CameraPeriod], seen: Seen, more: Seen, rules: Rules
+) -> None:
+    """And what is 1 is what was counted at least once."""
+    surveyed = effort(camera_operation(active), rules)
+    few, many = histories(seen, surveyed, rules), histories([*seen, *more], surveyed, rules)
+    counted = histories(seen, surveyed, replace(rules, count=True))
+    binary = histories(seen, surveyed, replace(rules, count=False))
+    for name in few:
+        assert (np.nan_to_num(many[name].y) >= np.nan_to_num(few[name].y)).all()
+        assert np.array_equal(binary[name].y > 0, counted[name].y > 0)
+        assert set(np.unique(np.nan_to_num(binary[name].y))) <= {0.0, 1.0}
 
 
 @quick
 @given(periods, st.integers(1, 9), st.sampled_from(FirstDay))
-def test_no_camera_day_is_lost_in_occasions(active: list[ActivePeriod], length: int, first: FirstDay) -> None:
-    """The occasions of a place add up to its days; occasions follow each other without a gap."""
-    worked = operation(active)
-    surveyed = effort(worked, length, first)
+def test_no_camera_day_is_lost_in_occasions(active: list[CameraPeriod], length: int, first: FirstDay) -> None:
+    """The occasions of a place add up to its days."""
+    worked = camera_operation(active)
+    surveyed = effort(worked, Rules(length, first))
     assert np.nansum(surveyed.camera_days, axis=1) == pytest.approx(np.nansum(worked.days, axis=1), abs=1e-3)
-    for one, following in zip(surveyed.occasions, surveyed.occasions[1:], strict=False):
-        assert one.end == following.start
-        assert one.length == length * DAY
 
 
-def survey(days: int = 14) -> Effort:
-    return effort(operation([ActivePeriod("A", START, START + days * DAY), ActivePeriod("B", START, START + DAY)]), 7)
+# --- the rules one by one ------------------------------------------------------------------------------------------
+
+WEEKS = Rules()
+
+
+def survey(days: int = 14, rules: Rules = WEEKS) -> Effort:
+    items = [CameraPeriod("A", START, START + days * DAY), CameraPeriod("B", START, START + DAY)]
+    return effort(camera_operation(items), rules)
 
 
 def test_occasions_are_half_open() -> None:
     """A record at exactly midnight belongs to the day that begins; a microsecond earlier to the day that ends."""
     midnight = START + 7 * DAY
-    for when, expected in ((midnight, [0, 1]), (midnight - timedelta(microseconds=1), [1, 0])):
-        assert detection_history("fox", ["A"], us(when), survey(), 7).y[0].tolist() == expected
+    for when, expected in ((midnight, [0, 1]), (midnight - MICROSECOND, [1, 0])):
+        assert history(["A"], us(when), survey(), WEEKS).y[0].tolist() == expected
 
 
 def test_a_place_without_detections_is_a_row_of_zeros() -> None:
     """Never seen is not the same as never surveyed."""
-    y = detection_history("fox", [], us(), survey(), 7).y
+    y = history([], us(), survey(), WEEKS).y
     assert y[0].tolist() == [0, 0]
     assert y[1, 0] == 0
     assert np.isnan(y[1, 1])
 
 
-def test_detections_that_no_cell_takes_are_counted() -> None:
-    """Elsewhere, before, after, where that camera was down already, and without a time: five dropped of six."""
-    places = ["elsewhere", "A", "A", "B", "A", "A"]
-    times = us(START, START - DAY, START + 14 * DAY, START + 2 * DAY, START)
+def test_a_species_without_detections_is_zeros() -> None:
+    """camtrapR refuses it; models want it."""
+    found = detection_histories(detections(["A"], ["fox"], us(START)), survey(), WEEKS, ["lynx", "fox"])
+    assert [item.scientific_name for item in found] == ["lynx", "fox"]
+    assert [np.nansum(item.y) for item in found] == [0, 1]
+    assert detection_histories(detections([], [], us()), survey(), WEEKS) == []
+
+
+def test_detections_that_no_cell_takes_are_counted_with_the_reason() -> None:
+    """Elsewhere, before, after, in the buffer, in a cell without effort and without a time."""
+    rules = Rules(occasion_days=2, buffer_days=1)
+    off = ((START + 2 * DAY, START + 5 * DAY),)
+    surveyed = effort(camera_operation([CameraPeriod("A", START, START + 8 * DAY, outages=off)]), rules)
+    assert surveyed.camera_days[0].tolist() == pytest.approx([1, NAN, 2, 1], nan_ok=True)
+    times = us(START, START - DAY, START + 8 * DAY, hours(6), hours(24 * 3 + 1), START)
     times = np.append(times, np.datetime64("NaT", "us"))
-    history = detection_history("fox", places, times, survey(), 7)
-    assert history.dropped == 5
-    assert np.nansum(history.y) == 1
+    places = ["elsewhere", "A", "A", "A", "A", "A", "A"]
+    assert history(places, times, surveyed, rules).dropped_because == {
+        "unknown location": 1,
+        "before first day": 1,
+        "after last day": 1,
+        "buffer": 2,
+        "cell without effort": 1,
+        "no time": 1,
+    }
 
 
 @pytest.mark.parametrize("first", FirstDay)
 def test_a_place_takes_records_of_its_own_days_alone(first: FirstDay) -> None:
     """In a week of three days' work, the midnight after the third day is outside, and so is the one before the first."""
-    mine, other = ActivePeriod("A", START + DAY, START + 4 * DAY), ActivePeriod("B", START, START + 9 * DAY)
-    surveyed = effort(operation([mine, other]), 7, first)
+    mine, other = CameraPeriod("A", START + DAY, START + 4 * DAY), CameraPeriod("B", START, START + 9 * DAY)
+    rules = Rules(first_day=first)
+    surveyed = effort(camera_operation([mine, other]), rules)
     second = timedelta(seconds=1)
     for when, dropped in ((mine.start - second, 1), (mine.start, 0), (mine.end - second, 0), (mine.end, 1)):
-        assert detection_history("fox", ["A"], us(when), surveyed, 7).dropped == dropped
+        assert history(["A"], us(when), surveyed, rules).dropped == dropped
 
 
 def test_an_occasion_of_days_without_work_was_not_surveyed() -> None:
     """A camera that stood there broken for a week has NaN and not 0 in it."""
     worked = Operation(("A",), START.date(), np.array([[1.0, 1.0, 0.0, 0.0, NAN, 0.5]]))
-    assert effort(worked, 2).camera_days[0].tolist() == pytest.approx([2.0, NAN, 0.5], nan_ok=True)
+    assert effort(worked, Rules(occasion_days=2)).camera_days[0].tolist() == pytest.approx([2.0, NAN, 0.5], nan_ok=True)
 
 
 def test_last_occasion_may_be_short() -> None:
@@ -165,216 +282,188 @@ def test_last_occasion_may_be_short() -> None:
     assert surveyed.camera_days[0].tolist() == [7, 3]
 
 
+def test_without_effort_only_whole_occasions_stay() -> None:
+    """Nobody could correct for the others; a least number of days says which are good enough."""
+    assert survey(10, Rules(include_effort=False)).camera_days[0].tolist() == pytest.approx([7, NAN], nan_ok=True)
+    assert survey(10, Rules(include_effort=False, minimum_active_days=3)).camera_days[0].tolist() == [7, 3]
+    assert survey(10, Rules(minimum_active_days=3.5)).camera_days[0].tolist() == pytest.approx([7, NAN], nan_ok=True)
+
+
+def test_a_date_for_the_first_day_leaves_out_what_was_before() -> None:
+    """Occasions begin with it, even where no camera was there yet."""
+    rules = Rules(first_day=(START + 5 * DAY).date())
+    surveyed = survey(14, rules)
+    assert surveyed.occasions[0].start == START + 5 * DAY
+    assert surveyed.camera_days.tolist() == [[7, 2], pytest.approx([NAN, NAN], nan_ok=True)]
+    assert history(["A"], us(START + 4 * DAY), surveyed, rules).dropped_because == {"before first day": 1}
+    early = survey(14, Rules(first_day=(START - 5 * DAY).date()))
+    assert early.camera_days[0].tolist() == [2, 7, 5]
+    late = survey(14, Rules(first_day=(START + 99 * DAY).date()))
+    assert late.camera_days.shape == (2, 0)
+
+
 def test_no_periods_is_an_empty_table() -> None:
     """A survey without effort has no rows, and detections are counted as dropped."""
-    for first in FirstDay:
-        surveyed = effort(operation([]), 7, first)
-        history = detection_history("fox", ["A"], us(START), surveyed, 7)
-        assert history.y.shape == (0, 0)
-        assert history.dropped == 1
-
-
-def test_occasions_of_no_days_are_refused() -> None:
-    """There is no occasion of less than a day."""
-    with pytest.raises(ValueError, match="occasion_days"):
-        effort(operation([]), 0)
+    for first in (*FirstDay, START.date()):
+        for compatible in (False, True):
+            rules = Rules(first_day=first, camtrapr_compatible=compatible)
+            surveyed = effort(camera_operation([]), rules)
+            found = history(["A"], us(START), surveyed, rules)
+            assert found.y.shape == (0, 0)
+            assert found.dropped_because == {"unknown location": 1}
 
 
 @pytest.mark.parametrize(
-    ("start", "start_is_date", "end", "end_is_date", "worked"),
+    ("rules", "name"),
     [
-        (START, True, START + 3 * DAY, True, 3.0),
-        (START, True, START, True, 1.0),
-        (hours(6), False, hours(30), False, 1.0),
-        (START, True, hours(36), False, 1.0),
-        (START, True, hours(6), False, 0.25),
-        (hours(18), False, START, True, 0.25),
-        (hours(6), False, START, True, 0.25),
+        (Rules(occasion_days=0), "occasion_days"),
+        (Rules(buffer_days=-1), "buffer_days"),
+        (Rules(maximum_days=0), "maximum_days"),
     ],
-    ids=["dates", "one date", "times", "date and time", "down before noon", "up after noon", "up before noon"],
 )
-def test_dates_count_from_noon_to_noon(
-    start: datetime, start_is_date: bool, end: datetime, end_is_date: bool, worked: float
-) -> None:
-    """A date without a time stands for noon; no deployment is lost because its day was short."""
-    active = period("A", start, end, start_is_date=start_is_date, end_is_date=end_is_date)
-    assert active.end > active.start
-    assert np.nansum(operation([active]).days) == pytest.approx(worked)
+def test_rules_without_sense_are_refused(rules: Rules, name: str) -> None:
+    """There is no occasion of less than a day."""
+    with pytest.raises(ValueError, match=name):
+        effort(camera_operation([]), rules)
 
 
-def test_a_swapped_card_leaves_no_hole() -> None:
-    """A retrieval and a set-up on one date are half a day each."""
-    dates = [(START, START + 5 * DAY), (START + 5 * DAY, START + 9 * DAY)]
-    days = operation([period("A", *span, start_is_date=True, end_is_date=True) for span in dates]).days
-    assert days.tolist() == [[0.5, *[1.0] * 8, 0.5]]
+def test_occasions_are_named_by_number_day_or_date() -> None:
+    """As camtrapR names them."""
+    surveyed = survey(10)
+    assert occasion_names(surveyed, as_dates=False) == ("o1", "o2")
+    assert occasion_names(surveyed, as_dates=True) == ("2024-05-01_2024-05-07", "2024-05-08_2024-05-10")
+    relative = survey(10, Rules(first_day=FirstDay.LOCATION))
+    assert occasion_names(relative, as_dates=True) == ("day1_day7", "day8_day10")
+    noon = effort(camera_operation([CameraPeriod("A", hours(12), hours(252))], start_hour=12), WEEKS)
+    assert occasion_names(noon, as_dates=True) == ("2024-05-01+12h_2024-05-08+12h", "2024-05-08+12h_2024-05-10")
 
 
-# --- camtrapR's own results ---------------------------------------------------------------------------------------
+def test_days_that_begin_at_noon_hold_a_night_together() -> None:
+    """A fox before and after midnight is in one occasion of a day."""
+    rules = Rules(occasion_days=1, count=True)
+    surveyed = effort(camera_operation([CameraPeriod("A", hours(12), hours(60))], start_hour=12), rules)
+    assert history(["A"] * 3, us(hours(23), hours(25), hours(36)), surveyed, rules).y.tolist() == [[2, 1]]
 
 
-def table(name: str) -> list[dict[str, str]]:
-    with (GOLDEN / name).open(encoding="utf-8", newline="") as handle:
-        return list(csv.DictReader(handle))
+def test_scaled_effort_has_mean_0_and_deviation_1() -> None:
+    """Over all cells with effort; NaN stays."""
+    values = np.array([[1.0, 2.0, NAN], [3.0, 6.0, 3.0]])
+    found, center, scale = scaled(values)
+    assert center == 3.0
+    assert scale == pytest.approx(math.sqrt(14 / 4))
+    assert np.nanmean(found) == pytest.approx(0)
+    assert np.nanstd(found, ddof=1) == pytest.approx(1)
+    assert np.isnan(found[0, 2])
+    with pytest.raises(ValueError, match="same"):
+        scaled(np.full((2, 2), 7.0))
 
 
-@cache
-def matrix(name: str) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float64]]:
-    """Row names, column names and values of a matrix written by R."""
-    with (GOLDEN / name).open(encoding="utf-8", newline="") as handle:
-        header, *rows = csv.reader(handle)
-    values = [[NAN if cell == "NA" else float(cell) for cell in row[1:]] for row in rows]
-    return tuple(row[0] for row in rows), tuple(header[1:]), np.array(values)
+# --- sessions and cameras ------------------------------------------------------------------------------------------
 
 
-def calls(function: str) -> list[dict[str, Any]]:
-    if not GOLDEN.is_dir():
-        return []
-    return [call for call in json.loads((GOLDEN / "manifest.json").read_text("utf-8")) if call["fun"] == function]
+def two_seasons() -> Effort:
+    year = 365 * DAY
+    items = [
+        CameraPeriod("A", START, START + 4 * DAY, session="1"),
+        CameraPeriod("B", START, START + 4 * DAY, session="1"),
+        CameraPeriod("A", START + year, START + year + 4 * DAY, session="2"),
+        CameraPeriod("C", START + year, START + year + 3 * DAY, session="2"),
+    ]
+    return effort(camera_operation(items), Rules(occasion_days=2, first_day=FirstDay.LOCATION))
 
 
-def moment(text: str, layout: str) -> datetime:
-    return datetime.strptime(text, {"dmy": "%d/%m/%Y", "ymd": "%Y-%m-%d", "ymd HMS": "%Y-%m-%d %H:%M:%S"}[layout])
+RELATIVE = Rules(occasion_days=2, first_day=FirstDay.LOCATION)
 
 
-def active_periods(row: dict[str, str], layout: str, *, problems: bool) -> list[ActivePeriod]:
-    """A row of a camera-trap table; problems part it, whole days and both ends where they are dates."""
-    is_date = "H" not in layout
-    whole = period(
-        row["Station"],
-        moment(row["Setup_date"], layout),
-        moment(row["Retrieval_date"], layout),
-        start_is_date=is_date,
-        end_is_date=is_date,
+def test_a_record_belongs_to_the_session_of_its_time() -> None:
+    """Between them it is dropped; a session told with it is believed."""
+    surveyed = two_seasons()
+    assert surveyed.names == ("A__SESS_1", "A__SESS_2", "B__SESS_1", "C__SESS_2")
+    times = us(START, START + 366 * DAY, START + 100 * DAY, START - DAY, START + 368 * DAY)
+    found = history(["A"] * 5, times, surveyed, RELATIVE)
+    assert found.y[:2].tolist() == [[1, 0], [1, 1]]
+    assert found.dropped_because == {"before first day": 1, "after last day": 1}
+    told = detections(["A", "A"], ["fox"] * 2, us(START, START + 365 * DAY), session=["1", "1"])
+    found = detection_histories(told, surveyed, RELATIVE)[0]
+    assert found.y[0].tolist() == [1, 0]
+    assert found.dropped_because == {"after last day": 1}
+
+
+def test_seasons_stand_side_by_side() -> None:
+    """One row for each location, NaN in the season in which it was not surveyed."""
+    surveyed = two_seasons()
+    y = history(["A", "C"], us(START, START + 367 * DAY), surveyed, RELATIVE).y
+    laid = multi_season(surveyed, y, surveyed.camera_days)
+    assert laid.location_ids == ("A", "B", "C")
+    assert laid.sessions == ("1", "2")
+    assert laid.values[0].tolist() == [
+        [1, 0, 0, 0],
+        pytest.approx([0, 0, NAN, NAN], nan_ok=True),
+        pytest.approx([NAN, NAN, 0, 1], nan_ok=True),
+    ]
+    assert laid.values[1][2].tolist() == pytest.approx([NAN, NAN, 2, 1], nan_ok=True)
+
+
+def test_rows_of_cameras_take_records_by_the_name_of_the_row() -> None:
+    """The location alone does not tell which camera."""
+    worked = camera_operation(
+        [CameraPeriod("A", START, START + DAY, camera) for camera in ("c1", "c2")], by_camera=True
     )
-    parts = [whole]
-    for number in (1, 2):
-        if problems and row.get(f"Problem{number}_from"):
-            down = moment(row[f"Problem{number}_from"], layout)
-            up = moment(row[f"Problem{number}_to"], layout) + (DAY if is_date else timedelta())
-            parts = [
-                piece
-                for part in parts
-                for piece in (
-                    ActivePeriod(part.location_id, part.start, min(part.end, down)),
-                    ActivePeriod(part.location_id, max(part.start, up), part.end),
-                )
-                if piece.end > piece.start
-            ]
-    return parts
+    surveyed = effort(worked, WEEKS)
+    found = history(["A__CAM_c2", "A"], us(START, START), surveyed, WEEKS)
+    assert found.y.tolist() == [[0], [1]]
+    assert found.dropped_because == {"unknown location": 1}
 
 
-@needs_shared
-def test_operation_agrees_with_cameraoperation() -> None:
-    """Every call with whole days from midnight: the same days in every cell; their 0 in an outage is our NaN."""
-    agreed = Counter[str]()
-    for call in calls("cameraOperation"):
-        arguments = call["args"]
-        by_station = not arguments.get("byCamera", False) and arguments.get("camerasIndependent", True)
-        if (
-            arguments.get("occasionStartTime")
-            or "sessionCol" in arguments
-            or not by_station
-            or arguments.get("allCamsOn")
-        ):
-            agreed["inexpressible"] += 1
-            continue
-        rows = table(arguments["CTtable"])
-        layout = arguments["dateFormat"]
-        worked = operation(
-            [part for row in rows for part in active_periods(row, layout, problems=arguments["hasProblems"])]
-        )
-        stations, days, expected = matrix(call["files"])
-        assert worked.location_ids == stations
-        assert worked.first_day == date.fromisoformat(days[0])
-        ours = np.full(expected.shape, NAN)
-        ours[:, : worked.days.shape[1]] = worked.days
-        assert np.isnan(ours[np.isnan(expected)]).all(), call["id"]
-        assert np.nan_to_num(ours) == pytest.approx(np.nan_to_num(expected), abs=1.01e-4), call["id"]
-        if not arguments["hasProblems"]:
-            assert np.array_equal(np.isnan(ours), np.isnan(expected)), call["id"]
-        agreed["agree"] += 1
-    assert agreed["agree"] == 9
+# --- camtrapR's own ways -------------------------------------------------------------------------------------------
 
 
-def expressible(arguments: dict[str, Any]) -> bool:
-    """Whether our functions have the arguments of a detectionHistory call."""
-    return (
-        arguments["includeEffort"]
-        and not arguments["scaleEffort"]
-        and arguments["day1"] in {"survey", "station"}
-        and not arguments.get("occasionStartTime")
-        and "start12" not in arguments["camOp"]
-        and "camtrapsMS" not in arguments["camOp"]
-        and not {"buffer", "minActiveDaysPerOccasion", "maxNumberDays"} & arguments.keys()
-    )
+def test_camtrapr_puts_a_record_at_midnight_into_the_day_before() -> None:
+    """Its occasions are closed on the right."""
+    rules = Rules(camtrapr_compatible=True)
+    surveyed = survey(14, rules)
+    assert history(["A"], us(START + 7 * DAY), surveyed, rules).y[0].tolist() == [1, 0]
 
 
-def as_camtrapr_reads(places: list[str], times: NDArray[np.datetime64], surveyed: Effort) -> NDArray[np.datetime64]:
-    """Move records at exactly midnight to the day before, as camtrapR does by its occasions (start, end].
-
-    One at midnight of its first day makes it shift all records of the species behind midnight instead.
-    """
-    at_midnight = times == times.astype("datetime64[D]")
-    origins = np.array([surveyed.origins[surveyed.location_ids.index(place)] for place in places])
-    if not len(times) or (at_midnight & (times == origins)).any():
-        return times
-    return np.where(at_midnight, times - np.timedelta64(1, "s"), times)
+def test_camtrapr_shifts_all_records_of_a_species_for_one_at_the_first_midnight() -> None:
+    """It takes them to have no times, and so one at midnight is of the day that begins after all; of the others it is not."""
+    rules = Rules(camtrapr_compatible=True)
+    surveyed = survey(14, rules)
+    seen = [("A", "fox", START), ("A", "fox", START + 7 * DAY), ("A", "owl", START + 7 * DAY)]
+    found = histories(seen, surveyed, rules)
+    assert found["fox"].y[0].tolist() == [1, 1]
+    assert found["owl"].y[0].tolist() == [1, 0]
 
 
-@needs_shared
-def test_histories_agree_with_detectionhistory() -> None:
-    """Every call that we can express agrees in every cell, but for records at exactly midnight, which we put a day later.
-
-    Effort: their 0 (days of one day without work) is our NaN; both are no survey in y.
-    """
-    count = Counter[str]()
-    for call in calls("detectionHistory"):
-        arguments = call["args"]
-        if not expressible(arguments):
-            count["inexpressible"] += 1
-            continue
-        stations, days, worked = matrix(arguments["camOp"])
-        length = arguments["occasionLength"]
-        first = FirstDay.SURVEY if arguments["day1"] == "survey" else FirstDay.LOCATION
-        surveyed = effort(Operation(stations, date.fromisoformat(days[0]), worked), length, first)
-        records = [row for row in table(arguments["recordTable"]) if row["Species"] == arguments["species"]]
-        places = [row["Station"] for row in records]
-        times = us(*[moment(row["DateTimeOriginal"], "ymd HMS") for row in records])
-        rows, columns, expected_y = matrix(call["files"]["detection_history"])
-        _, _, expected_effort = matrix(call["files"]["effort"])
-        assert rows == surveyed.location_ids
-        assert len(columns) == len(surveyed.occasions)
-        expected_effort = np.where(expected_effort == 0, NAN, expected_effort)
-        assert surveyed.camera_days == pytest.approx(expected_effort, abs=1.01e-4, nan_ok=True), call["id"]
-        expected_y = np.minimum(expected_y, 1)  # a count is a detection
-        history = detection_history(arguments["species"], places, times, surveyed, length)
-        if np.array_equal(history.y, expected_y, equal_nan=True):
-            count["agree"] += 1
-            continue
-        history = detection_history(
-            arguments["species"], places, as_camtrapr_reads(places, times, surveyed), surveyed, length
-        )
-        assert np.array_equal(history.y, expected_y, equal_nan=True), call["id"]
-        count["agree but for midnight"] += 1
-    assert count["agree"] == 202
-    assert count["agree but for midnight"] == 16
+def test_camtrapr_keeps_an_effort_of_0_for_occasions_of_one_day() -> None:
+    """And NaN in the history."""
+    rules = Rules(occasion_days=1, minimum_active_days=0.75, camtrapr_compatible=True)
+    surveyed = effort(Operation(("A",), START.date(), np.array([[0.5, 0.0, 1.0]])), rules)
+    assert surveyed.camera_days.tolist() == [[0.5, 0, 1]]
+    found = history(["A"], us(hours(25)), surveyed, rules)
+    assert found.y[0].tolist() == pytest.approx([0, NAN, 0], nan_ok=True)
+    assert found.dropped_because == {"cell without effort": 1}
 
 
-@needs_shared
-def test_the_packaged_example_from_its_table() -> None:
-    """Leopard cats of three stations, from set-up dates and a problem to weeks of each station's own."""
-    rows = table("inputs/camtraps.csv")
-    parts = [part for row in rows for part in active_periods(row, "dmy", problems=True)]
-    surveyed = effort(operation(parts), 7, FirstDay.LOCATION)
-    records = [row for row in table("inputs/recordTableSample.csv") if row["Species"] == "PBE"]
-    times = us(*[moment(row["DateTimeOriginal"], "ymd HMS") for row in records])
-    history = detection_history("PBE", [row["Station"] for row in records], times, surveyed, 7)
-    assert np.array_equal(
-        history.y,
-        [[0, 0, 1, 1, 0, 1, 0], [1, 1, 0, 1, 0, 1, 0], [1, 1, 1, 0, 1, 0, NAN]],
-        equal_nan=True,
-    )
-    assert surveyed.camera_days[0].tolist() == [6.5, 7, 7, 7, 7, 7, 0.5]
-    assert surveyed.camera_days[1, -1] == 1.5
-    assert surveyed.camera_days[2].tolist()[:6] == [6.5, 7, 7, 7, 7, 3]
-    assert np.isnan(surveyed.camera_days[2, 6])
+def test_camtrapr_counts_what_was_before_a_station_s_setup_if_the_first_day_is_a_date() -> None:
+    """In an occasion that it was there for in part."""
+    items = [CameraPeriod("A", START, START + 14 * DAY), CameraPeriod("B", START + 4 * DAY, START + 14 * DAY)]
+    for compatible, dropped in ((True, 0), (False, 1)):
+        rules = Rules(first_day=(START + DAY).date(), camtrapr_compatible=compatible)
+        surveyed = effort(camera_operation(items), rules)
+        assert history(["B"], us(hours(36)), surveyed, rules).dropped == dropped
+
+
+def test_camtrapr_leaves_a_day_too_many_of_a_maximum() -> None:
+    """The last column of all is not cut off where it alone should be."""
+    items = [CameraPeriod("A", START, START + 5 * DAY)]
+    for compatible, days in ((True, 5), (False, 4)):
+        rules = Rules(occasion_days=1, first_day=FirstDay.LOCATION, maximum_days=4, camtrapr_compatible=compatible)
+        assert np.nansum(effort(camera_operation(items), rules).camera_days) == days
+
+
+def test_the_benchmark_compares_ways_that_agree() -> None:
+    """One pass, a mask for each species and a plain loop give the same histories; it says how they compare."""
+    figures = benchmark.measure(2000, 1)
+    assert figures["observations"] == 2000
+    assert float(figures["ratio"]) > 0

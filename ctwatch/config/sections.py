@@ -1,22 +1,17 @@
-"""config.toml -> a frozen Config; the options, their defaults and their documentation are declared here alone.
-
-Reading a configuration touches no disk but the file itself: whether folders and models are there is `ctwatch check`'s to say.
-"""
+"""The options of config.toml, their defaults and their documentation, as frozen sections."""
 
 import os
 import re
-import tomllib
-from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
-from difflib import get_close_matches
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ctwatch.deployments import DEFAULT_PATTERN, compile_pattern
 from ctwatch.ensemble import Averaging
-from ctwatch.errors import ConfigError
 from ctwatch.events import EventMode, EventRule
-from ctwatch.occupancy import FirstDay
+from ctwatch.occupancy.occasions import FirstDay, Rules
+from ctwatch.occupancy.records import Compared
 
 BUNDLED = "bundled"
 
@@ -171,6 +166,12 @@ class Decisions:
     some_frame_threshold: float = _option(
         0.9, "A second species keeps its own observation if one frame reaches this.", minimum=0, maximum=1
     )
+    imported_blank_threshold: float = _option(
+        0.8,
+        "With imported predictions a frame is blank from this probability: 0.8 is a MegaDetector confidence of 0.2.",
+        minimum=0,
+        maximum=1,
+    )
     agreement: float = _option(
         0.5, "An event goes to review if fewer of the models than this share name its species.", minimum=0, maximum=1
     )
@@ -198,8 +199,84 @@ class Occupancy:
     occasion_days: int = _option(7, "Days in a sampling occasion.", minimum=1, maximum=366)
     first_day: str = _option(
         "survey",
-        "Where the first occasion begins: survey (the first active day of all), or location (each its own).",
-        choices=_values(FirstDay),
+        "Where the first occasion begins: survey (the first active day of all), location (each its own), or a date for"
+        " all: 2026-05-01; what was before it is left out.",
+    )
+    buffer_days: int = _option(
+        0,
+        "Days left out after the first of each location, for animals that shun the new camera.",
+        minimum=0,
+        maximum=366,
+    )
+    minimum_active_days: float = _option(
+        0.0, "An occasion with fewer camera-days is NA; 0: any effort counts.", minimum=0, maximum=366
+    )
+    maximum_days: int = _option(0, "Days used of each location; 0: all.", minimum=0, maximum=36600)
+    include_effort: bool = _option(
+        True, "False: an occasion with a day off, or short of days, is NA, for models without effort as a covariate."
+    )
+    count: bool = _option(False, "Histories hold numbers of independent detections instead of 1.")
+    independence_min: int = _option(
+        30,
+        "Records of one species at one location count again after this many minutes; 0: every record.",
+        minimum=0,
+        maximum=525600,
+    )
+    independence_from: str = _option(
+        "lastIndependentRecord",
+        "Minutes since the last record that counted, or lastRecord: since the last of any kind (camtrapR"
+        " deltaTimeComparedTo).",
+        choices=_values(Compared),
+    )
+    camtrapr_compatible: bool = _option(
+        False, "Follow camtrapR's quirks too, such as midnight belonging to the day before (docs/camtrapr.md)."
+    )
+
+    def rules(self) -> Rules:
+        """The rules as the core takes them."""
+        first = FirstDay(self.first_day) if self.first_day in set(FirstDay) else date.fromisoformat(self.first_day)
+        return Rules(
+            occasion_days=self.occasion_days,
+            first_day=first,
+            buffer_days=self.buffer_days,
+            minimum_active_days=self.minimum_active_days or None,
+            maximum_days=self.maximum_days or None,
+            include_effort=self.include_effort,
+            count=self.count,
+            camtrapr_compatible=self.camtrapr_compatible,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """What exchange formats ask about the survey as a whole."""
+
+    title: str = _option("", "Title of the survey; empty: named after the folder of the configuration.")
+    description: str = _option("", "What it is about, in a sentence or two.")
+    contributors: tuple[str, ...] = _option(
+        (), 'Who made it: "Name <mail@example.org> (contact)"; roles are those of Camtrap DP.'
+    )
+    sampling_design: str = _option(
+        "opportunistic",
+        "How locations were chosen (Camtrap DP samplingDesign).",
+        choices=(
+            "simpleRandom", "systematicRandom", "clusteredRandom", "experimental", "targeted", "opportunistic",
+        ),
+    )  # fmt: skip
+    data_licence: str = _option("", "Licence of the tables: CC0-1.0, CC-BY-4.0 ...; empty: none stated.")
+    media_licence: str = _option("", "Licence of the photographs; empty: none stated.")
+    country: str = _option("", "Country code of the survey, ISO 3166-1 alpha-3 (Wildlife Insights); empty: not stated.")
+    taxa: str = _option(
+        "",
+        "CSV with columns label, scientificName, and as you like taxonID, taxonRank, kingdom, class, order, family,"
+        " vernacularName: full names for your models' labels; empty: labels are taken as they are.",
+    )
+    coordinate_decimals: int = _option(
+        6,
+        "Decimals of coordinates in Camtrap DP, GeoJSON and Wildlife Insights files; fewer than 6 hide places, and the"
+        " uncertainty is stated.",
+        minimum=0,
+        maximum=6,
     )
 
 
@@ -215,6 +292,7 @@ class Config:
     decisions: Decisions = Decisions()
     store: Store = Store()
     occupancy: Occupancy = Occupancy()
+    project: Project = Project()
     base: Path = Path()
 
     def path(self, value: str) -> Path:
@@ -230,135 +308,3 @@ class Config:
     def store_folder(self) -> Path:
         """The folder of the database and the results."""
         return self.path(self.store.folder)
-
-
-def _sections() -> tuple[tuple[str, Any], ...]:
-    """Return (name, default) of each section."""
-    return tuple((item.name, item.default) for item in fields(Config) if item.name != "base")
-
-
-def load(path: Path) -> Config:
-    """Read a configuration file; raises ConfigError with every problem in it."""
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise ConfigError(
-            [f"{path}: cannot be read ({error.strerror}); `ctwatch config > config.toml` writes one"]
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: not UTF-8 text; save it as UTF-8"]) from error
-    return parse(text, str(path), path.absolute().parent)
-
-
-def parse(text: str, name: str, base: Path) -> Config:
-    """Parse the text of a configuration; `name` stands in messages, `base` is where relative paths start."""
-    try:
-        tree = tomllib.loads(text.removeprefix("\ufeff"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"{name}: {error}"]) from error
-    problems: list[str] = []
-    sections = dict(_sections())
-    values: dict[str, Any] = {}
-    for key, content in tree.items():
-        if key not in sections:
-            problems.append(f"{name} line {_line(text, key)}: no section [{key}]{_nearest(key, list(sections))}")
-        elif not isinstance(content, dict):
-            problems.append(f"{name} line {_line(text, key)}: {key} is a section; write [{key}] and its options below")
-        else:
-            values[key] = _section(sections[key], key, content, text, name, problems)
-    if problems:
-        raise ConfigError(problems)
-    return Config(**values, base=base)
-
-
-def as_toml() -> str:
-    """Return the complete, commented configuration with every default: the text of config.toml."""
-    lines = [
-        "# ctwatch configuration. Every option is here with its default; what is left out keeps it.",
-        "# Relative paths start from this file's folder. `ctwatch check` lists every problem at once.",
-    ]
-    for name, section in _sections():
-        lines += ["", f"# {(type(section).__doc__ or '').strip()}", f"[{name}]"]
-        for option in fields(section):
-            lines += [f"# {option.metadata['doc']}", f"{option.name} = {_toml(_default(option))}"]
-    return "\n".join(lines) + "\n"
-
-
-def _default(option: Field[Any]) -> Any:
-    return option.default_factory() if option.default_factory is not MISSING else option.default
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f"'{value}'" if "\\" in value else f'"{value}"'
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return str(value)
-
-
-def _section(default: Any, section: str, content: Mapping[str, Any], text: str, name: str, problems: list[str]) -> Any:
-    options = {option.name: option for option in fields(default)}
-    values = {}
-    for key, value in content.items():
-        where = f"{name} line {_line(text, key, section)}: {section}.{key}"
-        if key not in options:
-            problems.append(f"{where}: no such option{_nearest(key, list(options))}")
-            continue
-        problem = _problem(value, options[key], f"{section}.{key}")
-        if problem:
-            problems.append(f"{where} {problem}")
-        else:
-            kind = type(_default(options[key]))
-            values[key] = tuple(value) if kind is tuple else kind(value)
-    return type(default)(**values)
-
-
-def _problem(value: Any, option: Field[Any], key: str) -> str | None:
-    """Say what is wrong with a value, or None."""
-    default, rules = _default(option), option.metadata
-    if isinstance(default, tuple):
-        fits = isinstance(value, list) and bool(value) and all(isinstance(item, str) and item for item in value)
-        return None if fits else f"= {value!r}: write a list of folders, such as {_toml(default)}"
-    if isinstance(default, bool):
-        return None if isinstance(value, bool) else f"= {value!r}: write true or false"
-    if isinstance(default, int | float):
-        kinds = (int,) if isinstance(default, int) else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kinds):
-            return f"= {value!r}: write a {'whole ' if isinstance(default, int) else ''}number"
-        low, high = cast(float, rules["minimum"]), cast(float, rules["maximum"])
-        return None if low <= value <= high else f"= {value}: must be from {low} to {high}"
-    if not isinstance(value, str):
-        return f"= {value!r}: write a text in quotes"
-    if rules["choices"] and value not in rules["choices"]:
-        return f"= {value!r}: must be one of {', '.join(rules['choices'])}"
-    if key == "deployments.folder_pattern" and value:
-        try:
-            compile_pattern(value)
-        except ConfigError as error:
-            return f": {error}"
-    if key == "deployments.utc_offset" and value and not re.fullmatch(r"[+-](0\d|1[0-4]):[0-5]\d", value, re.ASCII):
-        return f"= {value!r}: write an offset such as +02:00"
-    return None
-
-
-def _nearest(key: str, known: list[str]) -> str:
-    near = get_close_matches(key, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
-
-
-def _line(text: str, key: str, section: str | None = None) -> int:
-    """Return the line that a key stands on, for messages; 1 where it cannot be told."""
-    inside = section is None
-    plain = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
-    dotted = re.compile(rf"\s*{re.escape(section or '')}\s*\.\s*{re.escape(key)}\s*=")
-    for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
-        if header:
-            inside = section is None or header[1] == section
-            if section is None and header[1] == key:
-                return number
-        elif (inside and plain.match(line)) or (section is not None and dotted.match(line)):
-            return number
-    return 1

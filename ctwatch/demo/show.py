@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from ctwatch import config as configuration
-from ctwatch import report
+from ctwatch import exchange, report
 from ctwatch.contact_sheet import write_sheet
 from ctwatch.demo.station import CARDS, DEPLOYMENTS_CSV, write_card
 from ctwatch.errors import CtwatchError
@@ -21,6 +21,7 @@ from ctwatch.results import RESULTS_FOLDER, histories_of
 from ctwatch.service import STATUS_NAME, read_status
 from ctwatch.store.database import PUBLISHED_NAME
 from ctwatch.store.publish import open_published
+from ctwatch.surveying import write_page
 
 CONFIG = """\
 # The demo's configuration; `ctwatch config` prints every option.
@@ -39,6 +40,9 @@ species = "bundled"
 
 [store]
 folder = "data"
+
+[project]
+title = "The demo station"
 """
 AGAIN = f"{CARDS[0].folder} copied again"
 _LONGEST_S = 240.0
@@ -121,14 +125,18 @@ def _show(config: configuration.Config, folder: Path, console: Console) -> None:
         for name in ("cards", "species", "decisions", "effort", "review", "failures", "duplicates"):
             report.show(console, report.REPORTS[name][0], report.answer(connection, name))
         report.show_histories(console, histories_of(config, connection))
+    written = write_page(config, folder / "survey.html")
+    ready = exchange.export(config, ["occupancy"], folder)
     results = config.store_folder / RESULTS_FOLDER
     for what, where in (
         ("Database to open", config.store_folder / PUBLISHED_NAME),
         ("CSV files", results),
+        ("For R and Python", next(path for path in ready.paths if path.name == "README.txt")),
         ("Contact sheet", sheet),
+        ("The survey's page", written.path),
         ("The daemon's log", folder / "daemon.log"),
     ):
-        console.print(f"[bold]{what:18}[/bold]{where}", soft_wrap=True, highlight=False)
+        console.print(f"[bold]{what:19}[/bold]{where}", soft_wrap=True, highlight=False)
     console.print("\nThe animals are drawn, and the bundled species models know drawn animals only.", highlight=False)
     console.print(
         f'Try: ctwatch -c {folder / "config.toml"} query "select * from detections"', soft_wrap=True, highlight=False

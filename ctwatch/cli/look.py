@@ -1,0 +1,147 @@
+"""Commands that read: status, reports, questions in SQL, the schema."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ctwatch.cli.shared import config_of, console, json_option
+
+if TYPE_CHECKING:
+    from ctwatch.config import Config
+
+TABLE_NAMES = (
+    "cards", "species", "decisions", "effort", "deployments", "review", "failures", "duplicates", "history"
+)  # fmt: skip
+SURVEY_NAMES = ("survey", "activity", "accumulation", "quality")
+REPORT_NAMES = (*TABLE_NAMES, *SURVEY_NAMES)
+
+
+@click.command()
+@json_option
+@click.pass_context
+def status(ctx: click.Context, as_json: bool) -> None:
+    """What the daemon is doing: cards settling, in work, done, refused."""
+    from ctwatch.state import state, state_in_words
+
+    facts = state(config_of(ctx))
+    click.echo(json.dumps(facts, indent=1) if as_json else state_in_words(facts))
+
+
+@click.command()
+@click.argument("name", required=False, type=click.Choice(REPORT_NAMES))
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the survey as one page to read and print."
+)
+@json_option
+@click.pass_context
+def report(ctx: click.Context, name: str | None, html: Path | None, as_json: bool) -> None:
+    """Tables from the published database; all of the first nine without NAME.
+
+    survey, activity, accumulation and quality look at the survey as a whole: species with naive occupancy and detections
+    per 100 camera-days, effort, hours of activity, completeness, and what is wrong with the data. With --html all of it
+    is on one page, with a map and the best picture of each species; people are never on it.
+    """
+    from ctwatch import report as reports
+
+    config = config_of(ctx)
+    if html is not None:
+        from ctwatch.surveying import write_page
+
+        written = write_page(config, html)
+        click.echo(f"{written.path}: {written.size // 1024} KiB, {written.pictures} pictures")
+        return
+    if name in SURVEY_NAMES:
+        from ctwatch.surveying import survey_figures_of
+
+        found = survey_figures_of(config)
+        shown = reports.SURVEY_REPORTS[name]
+        if as_json:
+            click.echo(reports.as_json(shown.as_dict(found)))
+        else:
+            shown.show(console(), found)
+        return
+    _tables(config, name, as_json=as_json)
+
+
+def _tables(config: "Config", name: str | None, *, as_json: bool) -> None:
+    from ctwatch import report as reports
+    from ctwatch.results import histories_of
+    from ctwatch.store.publish import open_published
+
+    names = [name] if name else list(TABLE_NAMES)
+    with open_published(config.store_folder) as connection:
+        answers = {each: reports.answer(connection, each) for each in names if each != "history"}
+        histories = histories_of(config, connection) if "history" in names else None
+    if as_json:
+        content: dict[str, Any] = {
+            each: [dict(zip(rows.columns, row, strict=True)) for row in rows.rows] for each, rows in answers.items()
+        }
+        if histories is not None:
+            content["history"] = histories.as_dict()
+        click.echo(reports.as_json(content[name] if name else content))
+        return
+    shown = console()
+    for each, rows in answers.items():
+        reports.show(shown, reports.REPORTS[each][0], rows)
+    if histories is not None:
+        reports.show_histories(shown, histories)
+
+
+@click.command()
+@click.argument("sql")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option("--parquet", type=click.Path(dir_okay=False, path_type=Path), help="Write a Parquet file.")
+@json_option
+@click.pass_context
+def query(ctx: click.Context, sql: str, as_csv: bool, parquet: Path | None, as_json: bool) -> None:
+    """Ask the published database a question in SQL, such as "select * from detections"."""
+    from ctwatch import report as reports
+    from ctwatch.export.files import csv_text
+    from ctwatch.store.publish import open_published
+    from ctwatch.store.queries import ask, ask_into_parquet
+
+    folder = config_of(ctx).store_folder
+    if parquet is not None:
+        with open_published(folder, may_write=parquet) as connection:
+            count = ask_into_parquet(connection, sql, parquet)
+        click.echo(f"{parquet}: {count} rows")
+        return
+    with open_published(folder) as connection:
+        rows = ask(connection, sql)
+    if as_json:
+        click.echo(reports.as_json(rows))
+    elif as_csv:
+        click.echo(csv_text(rows.columns, ([reports.cell(value) for value in row] for row in rows.rows)), nl=False)
+    else:
+        reports.show(console(), "Answer", rows)
+
+
+@click.command()
+@click.argument("view", required=False)
+@json_option
+@click.pass_context
+def schema(ctx: click.Context, view: str | None, as_json: bool) -> None:
+    """What can be asked for: the views and their columns, or the columns of one VIEW."""
+    from ctwatch import report as reports
+    from ctwatch.store.publish import open_published
+    from ctwatch.store.queries import columns_of_views
+
+    with open_published(config_of(ctx).store_folder) as connection:
+        views = columns_of_views(connection, view)
+    if as_json:
+        click.echo(
+            reports.as_json(
+                {
+                    name: {
+                        "meaning": meaning,
+                        "columns": [dict(zip(rows.columns, row, strict=True)) for row in rows.rows],
+                    }
+                    for name, meaning, rows in views
+                }
+            )
+        )
+        return
+    for name, meaning, rows in views:
+        reports.show(console(), f"{name}: {meaning}", rows)
