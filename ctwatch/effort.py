@@ -24,8 +24,8 @@ def derive_effort(connection: "duckdb.DuckDBPyConnection") -> None:
     """Recompute and replace the daily effort of all locations.
 
     Deployments with both dates count as these say, photographs or not, without their outages. Others are assumed to have
-    worked on every day from the first photograph of a card to its last that is not out as a whole; a camera's day counts
-    once, however many cards share it. Days on which a camera stood there and did not work have 0 camera-days.
+    worked on every day from the first photograph of a card to its last that is not out as a whole; a camera's time counts
+    once, however many cards or deployments share it. Days on which a camera stood there and did not work have 0 camera-days.
     """
     known: list[occupancy.CameraPeriod] = []
     assumed: dict[tuple[str, str], set[date]] = {}
@@ -42,6 +42,7 @@ def derive_effort(connection: "duckdb.DuckDBPyConnection") -> None:
                     span.end,
                     start_is_date=bool(span.start_is_date),
                     end_is_date=bool(span.end_is_date),
+                    camera_id=span.camera_id,
                     outages=span.outages,
                 )
             )
@@ -59,7 +60,10 @@ def derive_effort(connection: "duckdb.DuckDBPyConnection") -> None:
             assumed.setdefault(camera, set()).update(days - out)
     periods = [
         occupancy.CameraPeriod(
-            location_id, *_span(first, last), outages=tuple(_span(*run) for run in _runs(days - worked))
+            location_id,
+            *_span(first, last),
+            camera_id or None,
+            outages=tuple(_span(*run) for run in _runs(days - worked)),
         )
         for (location_id, camera_id), days in stood.items()
         for worked in [assumed[location_id, camera_id]]

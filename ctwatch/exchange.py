@@ -22,6 +22,8 @@ from ctwatch.tables import load_taxa
 
 logger = logging.getLogger(__name__)
 
+PEOPLE = ("Homo sapiens",)
+"""Left out of what models take, unless asked for."""
 _AS_CONFIGURED = OccupancyFiles()
 
 Write = Callable[[Path, Survey, Publication], Written]
@@ -81,13 +83,14 @@ def export(
         folder = out / name
         try:
             if name == "occupancy":
-                written = _occupancy(config, folder, survey, occupancy)
+                written = _occupancy(config, folder, survey, occupancy, with_private=with_private)
             elif name == "camtrapr":
                 written = camtrapr.write(
                     folder,
                     survey,
                     independence_min=config.occupancy.independence_min,
                     compared=Compared(config.occupancy.independence_from),
+                    exclude=() if with_private else PEOPLE,
                 )
             else:
                 written = DIALECTS[name](folder, survey, asked)
@@ -100,7 +103,7 @@ def export(
     return Written(tuple(paths), tuple(sentences))
 
 
-def _occupancy(config: Config, folder: Path, survey: Survey, options: OccupancyFiles) -> Written:
+def _occupancy(config: Config, folder: Path, survey: Survey, options: OccupancyFiles, *, with_private: bool) -> Written:
     """Write the ready-made files of all species; histories hold counts, which the exporter turns into what is asked."""
     rules = replace(config.occupancy.rules(), count=True)
     found = survey_histories.histories_of(
@@ -110,11 +113,15 @@ def _occupancy(config: Config, folder: Path, survey: Survey, options: OccupancyF
         compared=Compared(config.occupancy.independence_from),
     )
     covariates, told = ready_made.site_covariates(survey)
-    sentences = (*found.sentences, *told)
+    histories = [history for history in found.histories if with_private or history.scientific_name not in PEOPLE]
+    people = (
+        ("people have no history here (--with-people writes one)",) if len(histories) < len(found.histories) else ()
+    )
+    sentences = (*found.sentences, *people, *told)
     written = ready_made.write(
         folder,
         found.surveyed,
-        found.histories,
+        histories,
         covariates=covariates,
         options=replace(options, counts=config.occupancy.count),
         sentences=sentences,

@@ -128,12 +128,12 @@ def show_histories(console: Console, histories: "Histories") -> None:
     for number in shown:
         grid.add_column(effort.occasions[number].name, justify="right")
     for history in histories.of_species:
-        for row, location_id in enumerate(effort.location_ids):
+        for row, name in enumerate(effort.names):
             marks = (Text(_mark(value), style="green" if value == 1 else "") for value in history.y[row][shown])
-            grid.add_row(_said(history.scientific_name if row == 0 else ""), _said(location_id), *marks)
-    for row, location_id in enumerate(effort.location_ids):
+            grid.add_row(_said(history.scientific_name if row == 0 else ""), _said(name), *marks)
+    for row, name in enumerate(effort.names):
         days = (Text(_days(value), style="dim") for value in effort.camera_days[row][shown])
-        grid.add_row(Text("camera-days" if row == 0 else "", style="dim"), Text(location_id, style="dim"), *days)
+        grid.add_row(Text("camera-days" if row == 0 else "", style="dim"), _said(name, style="dim"), *days)
     console.print(grid)
     if len(surveyed) > len(shown):
         console.print(f"{len(surveyed) - len(shown)} more surveyed occasions are in the CSV files\n", highlight=False)
@@ -372,9 +372,11 @@ def in_text(value: object) -> str:
     return str(value)
 
 
-def _said(value: object) -> Text:
+def _said(value: object, style: str = "") -> Text:
     """A value for the terminal; control characters, which names may hold, would be obeyed by it."""
-    return Text("".join(mark if mark.isprintable() or mark == "\n" else "\ufffd" for mark in in_text(value)))
+    return Text(
+        "".join(mark if mark.isprintable() or mark == "\n" else "\ufffd" for mark in in_text(value)), style=style
+    )
 
 
 def cell(value: object) -> Cell:

@@ -14,9 +14,10 @@ from ctwatch import occupancy
 from ctwatch.config import Config
 from ctwatch.errors import StoreError
 from ctwatch.export import histories, observations
-from ctwatch.store import queries
+from ctwatch.store import queries, surveys
 from ctwatch.store.database import Database
 from ctwatch.store.publish import open_published, publish
+from ctwatch.survey_histories import operation_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,9 +46,9 @@ class Histories:
                 {"occasion": item.name, "start": item.start.isoformat(), "end": item.end.isoformat()}
                 for item in self.effort.occasions
             ],
-            "effort": _matrix(self.effort.location_ids, self.effort.camera_days),
+            "effort": _matrix(self.effort.names, self.effort.camera_days),
             "detection_histories": {
-                history.scientific_name: _matrix(self.effort.location_ids, history.y) for history in self.of_species
+                history.scientific_name: _matrix(self.effort.names, history.y) for history in self.of_species
             },
             "dropped": {history.scientific_name: history.dropped for history in self.of_species if history.dropped},
         }
@@ -59,7 +60,8 @@ def histories_of(config: Config, connection: "duckdb.DuckDBPyConnection") -> His
     Where histories count, they count independent records; whether a species was seen does not hang on that.
     """
     rules = config.occupancy.rules()
-    surveyed = occupancy.effort(_operation(queries.effort_days(connection)), rules)
+    worked = operation_of(surveys.effort(connection), surveys.deployments(connection))
+    surveyed = occupancy.effort(worked, rules)
     found = queries.detections(connection)
     places, names, times = found.location_id, found.scientific_name, found.event_start
     if rules.count:
@@ -132,20 +134,8 @@ def _say_dropped(histories: Sequence[occupancy.DetectionHistory]) -> None:
         logger.warning("%d detections are in no cell of the histories: %s", because.total(), reasons)
 
 
-def _operation(days: queries.EffortDays) -> occupancy.Operation:
-    """Rebuild the camera operation matrix from its rows."""
-    if not days.day:
-        return occupancy.camera_operation([])
-    location_ids = tuple(sorted(set(days.location_id)))
-    rows = {location_id: row for row, location_id in enumerate(location_ids)}
-    number = np.array(days.day, dtype="datetime64[D]").astype(np.int64)
-    matrix = np.full((len(location_ids), int(np.ptp(number)) + 1), np.nan)
-    matrix[[rows[location_id] for location_id in days.location_id], number - number.min()] = days.camera_days
-    return occupancy.Operation(location_ids, min(days.day), matrix)
-
-
-def _matrix(location_ids: Sequence[str], values: NDArray[np.float64]) -> dict[str, list[float | None]]:
+def _matrix(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, list[float | None]]:
     return {
-        location_id: [None if np.isnan(value) else float(value) for value in row]
-        for location_id, row in zip(location_ids, values, strict=True)
+        name: [None if np.isnan(value) else float(value) for value in row]
+        for name, row in zip(names, values, strict=True)
     }

@@ -70,7 +70,7 @@ def plainly(
                 if all_on:
                     worth = (len(cameras) if independent else 1) * (set(working) == cameras)
                 else:
-                    worth = len(working) if independent else bool(working)
+                    worth = len(set(working)) if independent else bool(working)
                 days[day] = days.get(day, 0.0) + worth / 96
             moment += QUARTER
         found[key] = days
@@ -208,6 +208,13 @@ def test_an_outage_by_time_takes_its_hours() -> None:
     assert camera_operation([active]).days.tolist() == [[0.75, 1]]
 
 
+def test_one_camera_never_works_twice_at_a_time() -> None:
+    """Deployments of it that overlap count once; without a name they may be two cameras."""
+    for camera, expected in (("c1", [1, 1]), (None, [1.5, 1.25])):
+        items = [CameraPeriod("A", START, hours(30), camera), CameraPeriod("A", hours(12), hours(48), camera)]
+        assert camera_operation(items).days.tolist() == [expected]
+
+
 # --- camtrapR's own ways -------------------------------------------------------------------------------------------
 
 
@@ -259,6 +266,21 @@ def test_cameras_with_times_as_camtrapr_counts_them(way: tuple[bool, bool], expe
     all_on, independent = way
     worked = camera_operation(items, all_cameras_on=all_on, cameras_independent=independent, camtrapr_compatible=True)
     assert worked.days[0].tolist() == pytest.approx(expected, nan_ok=True)
+
+
+def test_by_camera_camtrapr_does_not_ask_whether_all_were_on() -> None:
+    """A row of one camera keeps its parts of days."""
+    worked = camera_operation(PAIR, by_camera=True, all_cameras_on=True, camtrapr_compatible=True)
+    assert worked.days.tolist() == [
+        pytest.approx([0.5, 1, 1, 0.5, NAN, NAN], nan_ok=True),
+        pytest.approx([NAN, 0.5, 0, 1, 1, 0.5], nan_ok=True),
+    ]
+
+
+def test_halves_of_the_last_place_are_rounded_as_r_rounds_them() -> None:
+    """A day without 27 minutes, 0.98125, is 0.9813 in R 4.2; rounding to even gives 0.9812."""
+    active = CameraPeriod("A", START, hours(60), outages=((hours(24), hours(24.45)),))
+    assert camera_operation([active], camtrapr_compatible=True).days.tolist() == [[1, 0.9813, 0.5]]
 
 
 def test_where_days_begin_at_noon_camtrapr_has_a_day_more() -> None:

@@ -155,6 +155,95 @@ def test_what_cannot_be_expressed_is_said(tmp_path: Path, capsys: pytest.Capture
     assert "4 cannot be expressed" in said
 
 
+def test_vectors_of_one_and_missing_arguments_are_read_however_they_were_written(tmp_path: Path) -> None:
+    """R's writers of JSON put single values into lists, or not; what was not given is null, NA or empty."""
+    lists = {name: [value] for name, value in TABLE["args"].items()}
+    listed = {**TABLE, "args": {**lists, "occasionStartTime": None, "allCamsOn": "NULL"}, "error": [], "warnings": {}}
+    several = changed(
+        DETECTIONS,
+        {"detection_history": {"fox": "history.csv", "owl": "owls.csv"}, "effort": ["effort.csv"]},
+        species=["fox", "owl"],
+        buffer="NA",
+        maxNumberDays={},
+    )
+    owls = '"","o1","o2"\n"A",0,0\n"B",0,1\n'
+    verdicts = replay(manifest(tmp_path, listed, several, owls=owls))
+    assert [item.outcome for item in verdicts] == ["agrees", "agrees"], verdicts
+
+
+def test_by_camera_it_does_not_matter_whether_all_were_on(tmp_path: Path) -> None:
+    """camtrapR says that the arguments have no effect; the default layout is a date of year, month and day."""
+    dated = "Station,Camera,session,Setup,Retrieval,Problem1_from,Problem1_to,Problem10_from,Problem10_to\n" + "".join(
+        f"A,{camera},1,2021-03-0{first},2021-03-05,,,{problem}\n"
+        for camera, first, problem in (("c1", 1, "2021-03-03,2021-03-03"), ("c2", 2, ","))
+    )
+    arguments = {name: value for name, value in TABLE["args"].items() if name != "dateFormat"}
+    call = {**TABLE, "args": {**arguments, "allCamsOn": True, "camerasIndependent": False}}
+    assert [(item.outcome, item.detail) for item in replay(manifest(tmp_path, call, ct=dated))] == [("agrees", "")]
+
+
+SEASONS = """"","2021-03-01","2021-03-02","2021-03-03","2021-03-04"
+"A__SESS_1",1,1,NA,NA
+"A__SESS_2",NA,NA,NA,1
+"""
+
+
+def test_records_are_of_the_session_of_their_day_in_utc(tmp_path: Path) -> None:
+    """Those of days without a camera are of none, whatever occasion is there; the last date is told in UTC, too."""
+    times = ("2021-03-02 06:30", "2021-03-03 10:00:00", "2021-03-04 03:00:00", "2021-03-04 20:00:00")
+    records = "Place,What,When\n" + "".join(f"A,fox,{time}\n" for time in times)
+    names = '"","2021-03-01_2021-03-02","2021-03-03_2021-03-04"\n'
+    call = changed(
+        DETECTIONS,
+        {"detection_history": "history.csv"},
+        timeZone="Asia/Kuala_Lumpur",
+        output="count",
+        datesAsOccasionNames=True,
+        unmarkedMultFrameInput=False,
+    )
+    folder = manifest(
+        tmp_path, call, operation=SEASONS, records=records, history=names + '"A__SESS_1",1,NA\n"A__SESS_2",NA,1\n'
+    )
+    assert [(item.outcome, item.detail) for item in replay(folder)] == [("agrees", "")]
+    west = names.replace("2021-03-04", "2021-03-05")
+    call["args"]["timeZone"] = "America/Bogota"
+    (tmp_path / "west").mkdir()
+    folder = manifest(
+        tmp_path / "west",
+        call,
+        operation=SEASONS,
+        records=records,
+        history=west + '"A__SESS_1",1,NA\n"A__SESS_2",NA,1\n',
+    )
+    assert [(item.outcome, item.detail) for item in replay(folder)] == [("agrees", "")]
+
+
+def test_the_survey_report_has_dates_of_stations_without_records(tmp_path: Path) -> None:
+    """And no rows of zeros of them; a record whose time cannot be read is in no filtered table."""
+    table = "Place,Setup,Retrieval\nA,2021-03-01,2021-03-04\nB,2021-03-02,2021-03-03\n"
+    records = RECORDS.replace("B,owl,2021-03-03 09:00:00,1\n", "")
+    dates = (
+        "Place,setup,retrieval,image_first,image_last,n_cameras,n_calendar_days_total,n_calendar_days_active,"
+        "n_calendar_days_inactive,n_trap_nights_active\n"
+        "A,2021-03-01,2021-03-04,2021-03-01,2021-03-02,1,4,3,1,2.5\nB,2021-03-02,2021-03-03,NA,NA,1,2,2,0,2\n"
+    )
+    report = {
+        "id": "report",
+        "fun": "surveyReport",
+        "args": {
+            **COLUMNS, "recordTable": "records.csv", "CTtable": "ct.csv", "camOp": "operation.csv", "setupCol": "Setup",
+            "retrievalCol": "Retrieval", "CTDateFormat": "ymd",
+        },
+        "files": ["report__survey_dates.csv", "report__events_by_station2.csv"],
+    }  # fmt: skip
+    unreadable = RECORDS + "B,owl,2021-03-03,1\n"
+    texts = {"report__survey_dates": dates, "report__events_by_station2": "Place,What,n_events\nA,fox,3\n"}
+    calls = replay(manifest(tmp_path, report, ct=table, records=records, **texts))
+    (tmp_path / "filter").mkdir()
+    calls += replay(manifest(tmp_path / "filter", FILTER, records=unreadable))
+    assert [item for item in calls if item.outcome != "agrees"] == []
+
+
 def test_a_call_that_camtrapr_refused_is_expressed(tmp_path: Path) -> None:
     """A species without records is zeros to us, cameras without a column are refused by us, too."""
     nobody = {**changed(DETECTIONS, files={}, species="lynx"), "error": "species lynx not found"}

@@ -62,6 +62,23 @@ def test_the_day_of_a_card_swap_counts_once_for_one_camera_and_twice_for_two(sto
     assert store.rows(on_day) == [(2.0,)]
 
 
+def test_a_camera_that_still_hangs_works_once_on_the_day_of_the_swap(
+    config: Callable[..., Config], tmp_path: Path
+) -> None:
+    """The deployment before is over at noon, this one is assumed to work all day: together a day, not a day and a half."""
+    settings = config(text=TABLE)
+    (settings.base / "deployments.csv").write_text(
+        "deploymentID,locationID,cameraID,deploymentStart,deploymentEnd,folder\n"
+        "A1,RIDGE,CAM1,2026-05-09,2026-05-11,A1\nA2,RIDGE,CAM1,2026-05-11,,A2\n",
+        "utf-8",
+    )
+    store, swap = Store(settings), datetime(2026, 5, 11, 14)
+    store.process(card(tmp_path / "inbox", "A2", swap, swap + timedelta(days=1)))
+    assert store.rows("SELECT day::VARCHAR, camera_days FROM effort ORDER BY 1") == [
+        ("2026-05-09", 0.5), ("2026-05-10", 1.0), ("2026-05-11", 1.0), ("2026-05-12", 1.0),
+    ]  # fmt: skip
+
+
 def test_a_camera_that_worked_and_saw_nothing_is_surveyed(config: Callable[..., Config], tmp_path: Path) -> None:
     """Its row is zeros with effort, not absent: camtrapR takes the operation from the table, too."""
     (tmp_path / "deployments.csv").write_text(

@@ -302,6 +302,14 @@ def test_a_date_for_the_first_day_leaves_out_what_was_before() -> None:
     assert late.camera_days.shape == (2, 0)
 
 
+def test_a_maximum_that_ends_while_nothing_is_set_up_leaves_no_empty_occasions() -> None:
+    """Nobody ever surveyed them."""
+    items = [CameraPeriod("A", START, START + 2 * DAY), CameraPeriod("A", START + 20 * DAY, START + 22 * DAY)]
+    surveyed = effort(camera_operation(items), Rules(occasion_days=1, maximum_days=10))
+    assert surveyed.camera_days.tolist() == [[1, 1]]
+    assert surveyed.last_day == date(2024, 5, 2)
+
+
 def test_no_periods_is_an_empty_table() -> None:
     """A survey without effort has no rows, and detections are counted as dropped."""
     for first in (*FirstDay, START.date()):
@@ -387,6 +395,77 @@ def test_a_record_belongs_to_the_session_of_its_time() -> None:
     found = detection_histories(told, surveyed, RELATIVE)[0]
     assert found.y[0].tolist() == [1, 0]
     assert found.dropped_because == {"after last day": 1}
+
+
+sessioned = st.lists(
+    st.builds(
+        lambda place, session, begin, length: CameraPeriod(
+            place, hours(begin + 24 * 100 * session), hours(begin + 24 * 100 * session + length), session=f"{session}"
+        ),
+        st.sampled_from(["S1", "S2", "S3"]),
+        st.integers(1, 3),
+        st.integers(0, 24 * 12),
+        st.integers(1, 24 * 9),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@quick
+@given(sessioned, rules_drawn.filter(lambda rules: isinstance(rules.first_day, FirstDay)))
+def test_each_session_is_as_if_it_were_the_only_one(active: list[CameraPeriod], rules: Rules) -> None:
+    """Its occasions begin with its own first day, and nothing of the time between sessions is in any."""
+    surveyed = effort(camera_operation(active), rules)
+    widths = []
+    for session in {item.session for item in active}:
+        alone = effort(camera_operation([item for item in active if item.session == session]), rules)
+        rows = [row for row, name in enumerate(surveyed.sessions) if name == session]
+        width = alone.camera_days.shape[1]
+        widths.append(width)
+        assert np.array_equal(surveyed.camera_days[rows][:, :width], alone.camera_days, equal_nan=True)
+        assert np.isnan(surveyed.camera_days[rows][:, width:]).all()
+        for column in ("origins", "surveyed", "opened"):
+            used = alone.surveyed[:, 0] < alone.surveyed[:, 1]
+            assert np.array_equal(getattr(surveyed, column)[rows][used], getattr(alone, column)[used])
+    assert surveyed.camera_days.shape[1] == max(widths)
+
+
+def test_o1_of_every_season_is_its_first_days() -> None:
+    """B is set up a day later than A: its first cell is that of the season, and seasons are as wide as the longest."""
+    items = [
+        CameraPeriod("A", START, START + 4 * DAY, session="1"),
+        CameraPeriod("B", START + DAY, START + 4 * DAY, session="1"),
+        CameraPeriod("B", START + 300 * DAY, START + 306 * DAY, session="2"),
+    ]
+    rules = Rules(occasion_days=2)
+    surveyed = effort(camera_operation(items), rules)
+    assert surveyed.relative
+    found = history(["B", "B", "A"], us(hours(30), hours(24 * 305), hours(24 * 100)), surveyed, rules)
+    assert found.dropped_because == {"after last day": 1}
+    laid = multi_season(surveyed, surveyed.camera_days, found.y)
+    assert laid.values[0].tolist() == [
+        pytest.approx([2, 2, NAN, NAN, NAN, NAN], nan_ok=True),
+        pytest.approx([1, 2, NAN, 2, 2, 2], nan_ok=True),
+    ]
+    assert laid.values[1][1].tolist() == pytest.approx([1, 0, NAN, 0, 0, 1], nan_ok=True)
+
+
+def test_camtrapr_runs_occasions_through_the_time_between_seasons() -> None:
+    """They follow each other from the first day of the first; we begin again with each."""
+    items = [CameraPeriod("A", START + n * 10 * DAY, START + (n * 10 + 2) * DAY, session=f"{n}") for n in (0, 1)]
+    for compatible, expected in ((False, [[2], [2]]), (True, [[2, *[NAN] * 5], [*[NAN] * 5, 2]])):
+        surveyed = effort(camera_operation(items), Rules(occasion_days=2, camtrapr_compatible=compatible))
+        assert surveyed.camera_days.tolist() == [pytest.approx(row, nan_ok=True) for row in expected]
+
+
+def test_a_record_of_no_session_is_in_no_row_of_one() -> None:
+    """Also where no record names the session of the row."""
+    surveyed = two_seasons()
+    told = detections(["A", "A"], ["fox"] * 2, us(START, START + 365 * DAY), session=[None, "2"])
+    found = detection_histories(told, surveyed, RELATIVE)[0]
+    assert found.y[:2].tolist() == [[0, 0], [1, 0]]
+    assert found.dropped == 1
 
 
 def test_seasons_stand_side_by_side() -> None:

@@ -51,11 +51,13 @@ def test_events_by_species_and_location() -> None:
     assert found.events.sum() + sum(found.dropped.values()) == len(SEEN)
 
 
-def test_camtrapr_leaves_out_locations_without_records_and_counts_rows_as_cameras() -> None:
-    """A station that saw nothing is in none of its tables."""
+def test_camtrapr_has_no_events_of_locations_without_records_and_counts_rows_as_cameras() -> None:
+    """A station that saw nothing has dates and effort, and no row of zeros."""
     found = report(compatible=True)
-    assert found.dates.location_id == found.location_ids == ("A",)
-    assert found.dates.n_cameras.tolist() == [2]
+    assert found.dates.location_id == ("A", "B")
+    assert found.dates.last_record == (date(2024, 5, 4), None)
+    assert found.dates.n_cameras.tolist() == [2, 1]
+    assert found.location_ids == ("A",)
     assert found.events.tolist() == [[2, 1]]
 
 

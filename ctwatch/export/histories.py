@@ -21,7 +21,7 @@ def write(folder: Path, surveyed: Effort, histories: Sequence[DetectionHistory])
     """
     names = [occasion.name for occasion in surveyed.occasions]
     effort, occasions = folder / "effort.csv", folder / "occasions.csv"
-    _write_matrix(effort, names, surveyed.location_ids, surveyed.camera_days)
+    _write_matrix(effort, names, surveyed.names, surveyed.camera_days)
     write_csv(
         occasions,
         ("occasion", "start", "end", "days"),
@@ -38,15 +38,13 @@ def write(folder: Path, surveyed: Effort, histories: Sequence[DetectionHistory])
             part = f"{part}-{derived_id('name', history.scientific_name)[:6]}"
         taken.add(part.lower())
         path = folder / f"{HISTORY_PREFIX}{part}.csv"
-        _write_matrix(path, names, surveyed.location_ids, history.y)
+        _write_matrix(path, names, surveyed.names, history.y)
         paths.append(path)
     for stale in sorted(set(folder.glob(f"{HISTORY_PREFIX}*.csv")) - set(paths)):
         stale.unlink()
     return paths
 
 
-def _write_matrix(path: Path, names: Sequence[str], location_ids: Sequence[str], values: NDArray[np.float64]) -> None:
-    rows: list[list[Cell]] = [
-        [location_id, *map(float, row)] for location_id, row in zip(location_ids, values, strict=True)
-    ]
+def _write_matrix(path: Path, names: Sequence[str], row_names: Sequence[str], values: NDArray[np.float64]) -> None:
+    rows: list[list[Cell]] = [[name, *map(float, row)] for name, row in zip(row_names, values, strict=True)]
     write_csv(path, ("locationID", *names), rows, missing=NOT_AVAILABLE)

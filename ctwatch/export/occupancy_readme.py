@@ -109,7 +109,10 @@ def _cautions(contents: Contents) -> str:
         " In the long form an effort that is the same in all occasions of each site becomes a site covariate of that name."
     )
     if contents.relative:
-        told.append("o1 begins with each site's own first day; occupancy_long.csv has the dates of every cell.")
+        told.append(
+            "o1 begins with each site's own first day, or with that of its season; occupancy_long.csv has the dates of every"
+            " cell."
+        )
     if contents.seasons:
         told.append(
             "A site is a location in one season (location__SESS_season) everywhere but in the multi-season files:"

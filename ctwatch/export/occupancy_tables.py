@@ -100,7 +100,7 @@ def sheet(
     seasons = tuple(sorted({name for name in surveyed.sessions if name}))
     if seasons:
         covariates.append(("session", surveyed.sessions))
-        if not surveyed.relative:
+        if not surveyed.relative and len(seasons) > 1:
             sentences.append(
                 "occasions run on from the first season through the last, with NA between them; with the first day of each"
                 " location as the first of its occasions, every season begins with o1, as multi-season models want"

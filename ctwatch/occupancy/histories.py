@@ -181,7 +181,9 @@ class _Rows:
         self._candidates = np.full((max(most, 1), len(candidates) + 1), self._none, dtype=np.int64)
         for place, rows in enumerate(candidates):
             self._candidates[: len(rows), place] = rows
-        self._session = np.append(places([str(name) for name in surveyed.sessions], found.sessions), -2)
+        # A row without a session takes records without one (-1), one of a session that no record names takes none.
+        numbers: dict[str | None, int] = {None: -1} | {name: number for number, name in enumerate(found.sessions)}
+        self._session = np.array([*(numbers.get(name, -2) for name in surveyed.sessions), -2], dtype=np.int64)
 
     def rows(self, part: slice) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return the row of each detection and whether it lies within what that row takes."""

@@ -19,7 +19,7 @@ class FirstDay(StrEnum):
     """Where the first occasion begins (camtrapR day1)."""
 
     SURVEY = "survey"
-    """The first day that any location was active."""
+    """The first day that any location was active; where there are sessions, that of each session."""
     LOCATION = "location"
     """Each location's own first day; histories are left-aligned."""
 
@@ -54,7 +54,7 @@ class Effort:
     location_ids: tuple[str, ...]
     sessions: tuple[str | None, ...]
     occasions: tuple[Occasion, ...]
-    """With `FirstDay.LOCATION` these are relative to each location and their dates are those of the survey's start."""
+    """Where they are `relative`, their dates are those of the row that begins first."""
     camera_days: NDArray[np.float64]
     """Shape (S, K); NaN where nothing was surveyed."""
     origins: NDArray[np.datetime64]
@@ -72,7 +72,7 @@ class Effort:
     """The last day that any row was surveyed."""
     start_hour: int = 0
     relative: bool = False
-    """Occasions begin with each row's own first day."""
+    """Occasions of rows begin on different days, each row's own or its session's first."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,29 +83,35 @@ class Effort:
 def effort(worked: Operation, rules: Rules) -> Effort:
     """Sum camera-days into occasions of whole days; NaN where every day is NaN or nothing worked.
 
-    Occasions follow each other from `rules.first_day`; the last may be shorter. With `camtrapr_compatible`
-    (R/detectionHistory.R and its helpers), occasions of one day keep an effort of 0 and know no minimum; a day too many
-    is left of `maximum_days` if it is the last of the survey or if days begin at another hour than midnight; with a date
-    for the first day, `maximum_days` counts from the first day of the survey. Raises ValueError for rules that make no
-    sense.
+    Occasions follow each other from `rules.first_day`; the last may be shorter. `FirstDay.SURVEY` is the first day of
+    each session where there are sessions, so that o1 of every season is its first days (unmarked: unmarkedMultFrame).
+    With `camtrapr_compatible` (R/detectionHistory.R and its helpers), it is that of the first session for all; occasions
+    of one day keep an effort of 0 and know no minimum; a day too many is left of `maximum_days` if it is the last of the
+    survey or if days begin at another hour than midnight; with a date for the first day, `maximum_days` counts from the
+    first day of the survey. Raises ValueError for rules that make no sense.
     """
     _check(rules)
     rows, length = worked.days.shape
     active = ~np.isnan(worked.days)
     there: NDArray[np.bool_] = np.any(active, axis=1)
     first = np.where(there, np.argmax(active, axis=1) if length else 0, 0)
-    end = np.where(there, length - np.argmax(active[:, ::-1], axis=1) if length else 0, 0)
-    relative = rules.first_day is FirstDay.LOCATION
+    end = _ends(active)
     dated = None if isinstance(rules.first_day, FirstDay) else (rules.first_day - worked.first_day).days
     opened = first if dated is None else np.maximum(first, dated)
     begin = first + rules.buffer_days if dated is None else np.maximum(first + rules.buffer_days, dated)
     if dated is not None and rules.camtrapr_compatible:
         opened = begin = np.full(rows, dated)
-    columns, last = _used(rules, worked.start_hour, begin, end, _least(first, there) if dated is not None else None)
+    survey = _least(first, there) if dated is not None else None
+    columns, last = _used(rules, worked.start_hour, active, begin, end, survey)
     used = (begin < columns) & there
     # camtrapR begins with a location that the buffer leaves nothing of, too.
     earliest = _least(begin, there if rules.camtrapr_compatible else used)
-    origin = begin if relative else np.full(rows, earliest if dated is None else dated)
+    if rules.first_day is FirstDay.LOCATION:
+        origin = begin
+    elif dated is None and not rules.camtrapr_compatible:
+        origin = _first_of_session(worked, begin, used)
+    else:
+        origin = np.full(rows, earliest if dated is None else dated)
     days, shift, count = _laid(worked.days, rules, begin, columns, end, origin, used)
     aligned = _aligned(days, shift, count)
     camera_days = _sums(aligned, rules)
@@ -136,7 +142,7 @@ def effort(worked: Operation, rules: Rules) -> Effort:
         count,
         last_day,
         worked.start_hour,
-        relative,
+        rules.first_day is FirstDay.LOCATION or len(np.unique(origin[used])) > 1,
     )
 
 
@@ -186,7 +192,12 @@ def _check(rules: Rules) -> None:
 
 
 def _used(
-    rules: Rules, start_hour: int, begin: NDArray[np.int64], end: NDArray[np.int64], survey: int | None
+    rules: Rules,
+    start_hour: int,
+    active: NDArray[np.bool_],
+    begin: NDArray[np.int64],
+    end: NDArray[np.int64],
+    survey: int | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.timedelta64]]:
     """Return the column after the last used of each row, and the moment after its last record, from the first column on.
 
@@ -196,7 +207,10 @@ def _used(
     hours = np.timedelta64(start_hour * 3_600_000_000, "us")
     if not rules.camtrapr_compatible:
         if rules.maximum_days is not None:
-            end = np.minimum(end, begin + rules.maximum_days)
+            limit = begin + rules.maximum_days
+            # In a gap it ends with the last day before the gap.
+            before = _ends(active & (np.arange(active.shape[1]) < limit[:, None]))
+            end = np.maximum(before, np.minimum(begin + 1, end))
         return end, end * day
     # camtrapR ends with the last second of the last date, at whatever hour its days begin.
     last = end * day - hours - _SECOND
@@ -230,7 +244,7 @@ def _laid(
     active = ~np.isnan(days)
     there = active.any(axis=1)
     shift = np.where(there, active.argmax(axis=1) if length else 0, origin)
-    ends = np.where(there, length - (active[:, ::-1].argmax(axis=1) if length else 0), shift)
+    ends = np.where(there, _ends(active), shift)
     return days, shift, int(np.max(ends - shift, initial=0))
 
 
@@ -263,6 +277,23 @@ def _sums(days: NDArray[np.float64], rules: Rules) -> NDArray[np.float64]:
     elif not rules.include_effort:
         lacking |= (np.nan_to_num(blocks) == 0).any(axis=2)
     return np.where(lacking, np.nan, total)
+
+
+def _first_of_session(worked: Operation, begin: NDArray[np.int64], used: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the first column that any used row of the same session has, for each row."""
+    first: dict[str | None, int] = {}
+    for session, column, there in zip(worked.sessions, begin.tolist(), used.tolist(), strict=True):
+        if there:
+            first[session] = min(column, first.get(session, column))
+    return np.array([first.get(session, 0) for session in worked.sessions], dtype=np.int64)
+
+
+def _ends(active: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the column after the last active one of each row, 0 where there is none."""
+    rows, length = active.shape
+    if not length:
+        return np.zeros(rows, dtype=np.int64)
+    return np.where(active.any(axis=1), length - np.argmax(active[:, ::-1], axis=1), 0)
 
 
 def _least(values: NDArray[np.int64], there: NDArray[np.bool_]) -> int:

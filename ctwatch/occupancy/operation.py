@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctwatch.domain import Outage
+from ctwatch.occupancy.rounding import rounded_as_r
 
 _DAY = timedelta(days=1)
 _NOON = timedelta(hours=12)
@@ -132,7 +133,7 @@ def camera_operation(
 
     Each cell is the part of the day worked, to 4 places, of a location's cameras together:
 
-    * by default what each worked is summed: two cameras for a day are 2;
+    * by default what each worked is summed: two cameras for a day are 2; periods of one name that overlap count once;
     * `cameras_independent = False`: the time in which at least one worked, at most 1;
     * `all_cameras_on`: the time in which all worked, times their number if they are independent.
 
@@ -165,7 +166,7 @@ def camera_operation(
     for row, key in enumerate(keys):
         if camtrapr_compatible:
             rows = np.array([_day_as_camtrapr(item, origin, length) for item in groups[key]])
-            days[row] = _together_as_camtrapr(rows, all_cameras_on, cameras_independent, dates_only)
+            days[row] = _together_as_camtrapr(rows, all_cameras_on and not by_camera, cameras_independent, dates_only)
         elif all_cameras_on or not cameras_independent:
             days[row] = _together(groups[key], origin, length, all_cameras_on, cameras_independent)
         else:
@@ -181,35 +182,47 @@ def camera_operation(
 
 
 def _sum(row: NDArray[np.float64], periods: Iterable[CameraPeriod], origin: datetime) -> None:
-    for item in periods:
-        columns, shares = _shares(_working(item, origin), _span(item.start, item.end, origin))
-        row[columns] = np.nan_to_num(row[columns]) + np.round(shares, _PLACES)
+    for items in _of_cameras(periods):
+        _stood(row, items, origin)
+        working = _merged([span for item in items for span in _working(item, origin)])
+        if working:
+            columns, shares = _shares(working, (working[0][0], working[-1][1]))
+            row[columns] += np.round(shares, _PLACES)
 
 
 def _together(
     periods: Sequence[CameraPeriod], origin: datetime, length: int, all_on: bool, independent: bool
 ) -> NDArray[np.float64]:
     """Return the time in which one or all of the cameras worked, shape (length,)."""
-    of_camera: dict[str, list[Span]] = {}
     row = np.full(length, np.nan)
-    for number, item in enumerate(periods):
-        # Periods without a name are cameras of their own.
-        camera = f"name {item.camera_id}" if item.camera_id else f"number {number}"
-        of_camera.setdefault(camera, []).extend(_working(item, origin))
-        columns, shares = _shares([], _span(item.start, item.end, origin))
-        row[columns] = shares
+    _stood(row, periods, origin)
+    cameras = [_merged([span for item in items for span in _working(item, origin)]) for items in _of_cameras(periods)]
     if all_on:
-        merged = [_merged(spans) for spans in of_camera.values()]
-        working = merged[0]
-        for other in merged[1:]:
+        working = cameras[0]
+        for other in cameras[1:]:
             working = _overlap(working, other)
-        times = len(of_camera) if independent else 1
+        times = len(cameras) if independent else 1
     else:
-        working, times = _merged([span for spans in of_camera.values() for span in spans]), 1
+        working, times = _merged([span for spans in cameras for span in spans]), 1
     if working:
         columns, shares = _shares(working, (working[0][0], working[-1][1]))
         row[columns] += shares
     return np.round(row, _PLACES) * times
+
+
+def _of_cameras(periods: Iterable[CameraPeriod]) -> list[list[CameraPeriod]]:
+    """Return the periods of each camera; those without a name are cameras of their own."""
+    of_camera: dict[str | int, list[CameraPeriod]] = {}
+    for number, item in enumerate(periods):
+        of_camera.setdefault(item.camera_id or number, []).append(item)
+    return list(of_camera.values())
+
+
+def _stood(row: NDArray[np.float64], periods: Iterable[CameraPeriod], origin: datetime) -> None:
+    """Make the days on which something was set up 0, unless they are more."""
+    for item in periods:
+        columns, _ = _shares([], _span(item.start, item.end, origin))
+        row[columns] = np.nan_to_num(row[columns])
 
 
 def _working(item: CameraPeriod, origin: datetime) -> list[Span]:
@@ -241,12 +254,14 @@ def _day_as_camtrapr(item: CameraPeriod, origin: datetime, length: int) -> NDArr
     begin, end = _span(item.start, item.end, origin)
     end -= 0 if item.dates_only else _SECOND_US
     there = (starts <= end) & (begin <= ends)
-    worked = np.minimum(ends, end) - np.maximum(starts, begin)
+    set_up = np.minimum(ends, end) - np.maximum(starts, begin)
+    out = np.zeros(length, dtype=np.int64)
     for first, last in item.outages:
         off, on = _span(first, last, origin)
-        worked = worked - np.maximum(np.minimum(ends, on - _SECOND_US) - np.maximum(starts, off), 0)
-    share: NDArray[np.float64] = np.where(there, np.round(worked / _DAY_US, _PLACES) + 0.0, np.nan)
-    return share
+        out += np.maximum(np.minimum(ends, on - _SECOND_US) - np.maximum(starts, off), 0)
+    # One quotient from the other, for halves of the last place fall to either side by it.
+    share = rounded_as_r(set_up / _DAY_US - out / _DAY_US, _PLACES) + 0.0
+    return np.where(there, share, np.nan)
 
 
 def _together_as_camtrapr(

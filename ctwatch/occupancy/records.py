@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctwatch.occupancy.codes import Names, coded
+from ctwatch.occupancy.rounding import rounded_as_r
 
 _SECOND_US = 1_000_000
 _MINUTE_US = 60 * _SECOND_US
@@ -157,9 +158,9 @@ def deltas(records: Records) -> Deltas:
     """
     secs = records.delta_s
     if records.camtrapr_compatible:
-        mins = _round_as_r(secs / 60)
-        hours = _round_as_r(mins / 60)
-        return Deltas(secs, mins, hours, _round_as_r(hours / 24))
+        mins = rounded_as_r(secs / 60, 1)
+        hours = rounded_as_r(mins / 60, 1)
+        return Deltas(secs, mins, hours, rounded_as_r(hours / 24, 1))
     return Deltas(secs, np.round(secs / 60, 1), np.round(secs / 3600, 1), np.round(secs / 86400, 1))
 
 
@@ -293,10 +294,3 @@ _FUNCTIONS: Mapping[str, Callable[[NDArray[np.float64], NDArray[np.int64], NDArr
     "median": _median,
     "unique": lambda values, first, _: values[first],
 }
-
-
-def _round_as_r(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round to 1 place as R 4 does: to the nearer of the two neighbours as they are stored, halves to the even one."""
-    low, high = np.floor(values * 10), np.ceil(values * 10)
-    below, above = values - low / 10, high / 10 - values
-    return np.where((below < above) | ((below == above) & (low % 2 == 0)), low, high) / 10

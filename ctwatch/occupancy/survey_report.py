@@ -75,8 +75,9 @@ def survey_report(
     """Tabulate a survey from its camera periods, their operation by location, and N independent records.
 
     Locations are those of the periods and of the operation, sorted; records of others, or without a time, are counted
-    as dropped. A camera without a name counts as one of its own. With `camtrapr_compatible` (R/surveyReport.R) only
-    locations with records are in any table, and every period counts as a camera.
+    as dropped. A camera without a name counts as one of its own. With `camtrapr_compatible` (R/surveyReport.R) the events
+    are those of locations with records alone, the dates those of locations with both periods and operation, and every
+    period counts as a camera.
     """
     moments = np.asarray(times, dtype="datetime64[us]")
     found, place = coded(location_id)
@@ -88,10 +89,15 @@ def survey_report(
     events = np.zeros((len(location_ids), len(species)), dtype=np.int64)
     np.add.at(events, (row[known], name[known]), 1)
     first, last = _ends(row[known], moments[known].astype("datetime64[D]"), len(location_ids))
-    shown = np.flatnonzero(events.sum(axis=1) > 0) if camtrapr_compatible else np.arange(len(location_ids))
     of_place: dict[str, list[CameraPeriod]] = {}
     for item in periods:
         of_place.setdefault(item.location_id, []).append(item)
+    shown = np.arange(len(location_ids))
+    with_events = shown
+    if camtrapr_compatible:
+        both = of_place.keys() & set(worked.location_ids)
+        shown = np.flatnonzero([location in both for location in location_ids])
+        with_events = np.flatnonzero(events.sum(axis=1) > 0)
     shown_ids = tuple(location_ids[at] for at in shown)
     cameras = [_cameras(of_place.get(location, []), camtrapr_compatible) for location in shown_ids]
     operated = places(worked.location_ids, shown_ids)
@@ -115,7 +121,11 @@ def survey_report(
     )
     dropped = {"no time": int((~timed).sum()), "unknown location": int((timed & (row < 0)).sum())}
     return SurveyReport(
-        dates, shown_ids, species, events[shown], {reason: number for reason, number in dropped.items() if number}
+        dates,
+        tuple(location_ids[at] for at in with_events),
+        species,
+        events[with_events],
+        {reason: number for reason, number in dropped.items() if number},
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,6 @@ class Detections:
 
 
 @dataclass(frozen=True, slots=True)
-class EffortDays:
-    """Camera-days per location and day, as columns."""
-
-    location_id: list[str]
-    day: list[date]
-    camera_days: NDArray[np.float64]
-    assumed: list[bool]
-
-
-@dataclass(frozen=True, slots=True)
 class EventPicture:
     """One event with the files of its frames and what was decided, for people to look at."""
 
@@ -74,7 +64,7 @@ def ask_into_parquet(connection: duckdb.DuckDBPyConnection, sql: str, path: Path
     """Write the answer to a user's SQL into a Parquet file; returns its rows. Raises QueryError with DuckDB's words."""
     quoted = str(path).replace("'", "''")
     try:
-        connection.execute(f"COPY ({sql.strip().rstrip(';')}) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)")
+        connection.execute(f"COPY (\n{sql.strip().rstrip(';')}\n) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)")
         return int(connection.fetchall()[0][0])
     except duckdb.Error as error:
         raise QueryError(f"{error}\nThe views are: {', '.join(view_names(connection))}") from error
@@ -119,17 +109,6 @@ def detections(connection: duckdb.DuckDBPyConnection) -> Detections:
         list(found["location_id"]),
         np.ma.getdata(found["event_start"]).astype("datetime64[us]"),
         list(found["scientific_name"]),
-    )
-
-
-def effort_days(connection: duckdb.DuckDBPyConnection) -> EffortDays:
-    """Return the daily effort, in the order of location and day."""
-    rows = connection.execute("SELECT location_id, day, camera_days, assumed FROM effort ORDER BY 1, 2").fetchall()
-    return EffortDays(
-        [row[0] for row in rows],
-        [row[1] for row in rows],
-        np.array([row[2] for row in rows], dtype=np.float64),
-        [row[3] for row in rows],
     )
 
 
