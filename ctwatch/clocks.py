@@ -4,6 +4,7 @@ A correction is a value of the deployment, so it can be undone: files are never 
 camtrapR's timeShiftImages shift likewise by one amount per deployment; Timelapse also bends linearly between two).
 """
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -16,6 +17,11 @@ from ctwatch.domain import NO_TIMESTAMP, ClockPoint, ClockReference
 _FUTURE_TOLERANCE = timedelta(days=1)
 """As for times that no clock correction touched: a camera on summer time, or east of the computer, is not ahead."""
 _MICROSECOND = timedelta(microseconds=1)
+_TOLD = re.compile(
+    r"(?:; )?(?:reference photograph (?:'.*?'|\".*?\") (?:is not among this deployment's photographs; correct its name"
+    r"|has no time; name another one|is the name of \d+ photographs with different times; write more of its path)"
+    r"|the clock cannot have said .*?; correct the references, times are left as recorded)"
+)
 
 
 def correct(recorded: NDArray[np.datetime64], points: Sequence[ClockPoint]) -> NDArray[np.datetime64]:
@@ -81,6 +87,11 @@ def points_of(
             )
             return (), tuple(told)
     return tuple(found), tuple(told)
+
+
+def without_sentences(flag: str | None) -> str:
+    """Return a deployment's flag without what `points_of` said in it."""
+    return _TOLD.sub("", flag or "").removeprefix("; ")
 
 
 def judge(

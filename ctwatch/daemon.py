@@ -23,6 +23,7 @@ from ctwatch.service import StatusBoard, notify
 from ctwatch.settle import SettleTracker, fingerprint
 from ctwatch.store.cards import cards_in
 from ctwatch.store.database import PUBLISHED_NAME, Database
+from ctwatch.store.recovery import restore_if_damaged
 from ctwatch.watch import Alarm, InboxObserver, settled
 
 logger = logging.getLogger(__name__)
@@ -186,6 +187,8 @@ class Daemon:
 
 def serve(config: Config) -> None:
     """Check everything, then run the daemon with signals: TERM and INT stop it after the batch in hand, exit code 0."""
+    database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
+    restore_if_damaged(database, datetime.now())
     check.demand(config)
     daemon = Daemon(config)
 

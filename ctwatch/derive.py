@@ -168,8 +168,10 @@ def _times(
     recorded = media["timestamp"]
     clock = derived.clock_of(connection, deployment_id)
     points, sentences = clocks.points_of(clock.points, clock.references, list(media["file_path"]), recorded)
-    for sentence in sentences:
-        derived.add_flag(connection, deployment_id, sentence)
+    before = derived.flag_of(connection, deployment_id)
+    flag = "; ".join(filter(None, (clocks.without_sentences(before), *dict.fromkeys(sentences)))) or None
+    if flag != before:
+        derived.put_flag(connection, deployment_id, flag)
     times = clocks.correct(recorded, points)
     trusted, problems = clocks.judge(times, now, config.read.earliest_year)
     issues = [

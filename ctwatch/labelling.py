@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,15 @@ from ctwatch.imports import recognise
 from ctwatch.imports.packages import package_folder
 from ctwatch.matching import Matched, combined, match
 from ctwatch.pipeline import Pipeline
+from ctwatch.store import cards, surveys
 from ctwatch.store import labels as store
-from ctwatch.store import surveys
 from ctwatch.store.database import Database
 from ctwatch.survey import ImportedFile
 
 logger = logging.getLogger(__name__)
+
+OURS = "ctwatch ensemble"
+"""How our own models name themselves in `classified_by`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,9 @@ class Taken:
 
     path: Path
     dialect: str
-    by_human: bool
     labels: int
+    people: int
+    """Of these, labels of people; the others are predictions of models."""
     matched: int
     unmatched: int
     ambiguous: int
@@ -39,8 +43,8 @@ class Taken:
         return {
             "file": str(self.path),
             "dialect": self.dialect,
-            "by_human": self.by_human,
             "labels": self.labels,
+            "people": self.people,
             "matched": self.matched,
             "unmatched": self.unmatched,
             "ambiguous": self.ambiguous,
@@ -51,8 +55,10 @@ class Taken:
 
     def in_words(self) -> str:
         """One line, and a line for all that was left out."""
-        whose = "people's labels" if self.by_human else "machine predictions"
-        line = f"{self.path.name}: {self.dialect}, {self.labels} {whose}, {self.matched} of photographs that are here"
+        machines = self.labels - self.people
+        whose = [f"{self.people} labels of people"] if self.people or not machines else []
+        whose += [f"{machines} predictions of models"] if machines else []
+        line = f"{self.path.name}: {self.dialect}, {' and '.join(whose)}, {self.matched} of photographs that are here"
         if self.already_in:
             line += "; in already, nothing to do"
         return "\n".join([line, *(f"  {sentence}" for sentence in self.sentences)])
@@ -73,41 +79,53 @@ def take_in(
     Nothing that was said before is changed. `as_human` overrides what the file says of who speaks, `by` names them.
     Raises ConfigError for a file that is none of the dialects.
     """
-    said = recognise.read(path, as_human=as_human, by=by, species_column=species_column)
+    said = _of_others(recognise.read(path, as_human=as_human, by=by, species_column=species_column))
     with database.reading() as connection:
         media = surveys.media(connection)
         places = {item.deployment.deployment_id: item.location.location_id for item in surveys.deployments(connection)}
     found = match(said.labels, media, places=places)
-    by_human = any(label.by_human for label in said.labels)
+    people = sum(label.by_human for label in said.labels)
+    # Not the options but what they came to: said by the same people, it is the same file.
+    authors = sorted({(label.by_human, label.classified_by or "") for label in said.labels})
     taken = store.Import(
-        derived_id("import", _digest(path), str(as_human), by or "", species_column or ""),
+        derived_id("import", _digest(path), repr(authors), species_column or ""),
         path.name,
         said.dialect,
-        by_human,
+        people > 0,
         len(said.labels),
         len(found.pairs),
         pipeline.utc_now(),
     )
     spoken = [(media.media_id[row], label) for row, label in combined(said.labels, found)]
     new: list[str] = []
+    touched: list[str] = []
     if not dry_run and spoken:
+        # One transaction: what was said is never in without what follows from it.
         with database.writing() as connection:
             new = store.add_import(connection, taken, spoken)
-        deployment_of = {media.media_id[row]: media.deployment_id[row] for _, row in found.pairs}
-        # All that it speaks of: a run that was cut off behind its commit may have left some underived.
-        pipeline.derive(set(deployment_of.values()))
+            if new:
+                touched = cards.deployments_with(connection, new)
+                pipeline.derive_within(connection, touched)
     return Taken(
         path,
         said.dialect,
-        by_human,
         len(said.labels),
+        people,
         len(found.pairs),
         found.unmatched,
         found.ambiguous,
         bool(spoken) and not new and not dry_run,
-        tuple(sorted({deployment_of[media_id] for media_id in new})) if new else (),
+        tuple(touched),
         _sentences(said, found),
     )
+
+
+def _of_others(said: ImportedFile) -> ImportedFile:
+    """Leave out what our own ensembles said: it is here, and must not come back as another program's word."""
+    kept = tuple(label for label in said.labels if label.by_human or OURS not in (label.classified_by or ""))
+    own = len(said.labels) - len(kept)
+    skipped = (*said.skipped, ("answers of ctwatch's own models", own)) if own else said.skipped
+    return replace(said, labels=kept, skipped=skipped)
 
 
 def _sentences(said: ImportedFile, found: Matched) -> tuple[str, ...]:

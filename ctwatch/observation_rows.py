@@ -20,7 +20,7 @@ class ObservationRows:
     def __init__(self, deployment_id: str, classified_by: str | None) -> None:
         """Take the deployment and the name of the ensembles that decided."""
         self._deployment_id, self._classified_by = deployment_id, classified_by
-        self._columns: dict[str, list[Any]] = {name: [] for name in _OBSERVATION}
+        self._rows: list[tuple[Any, ...]] = []
 
     def add(
         self,
@@ -36,7 +36,7 @@ class ObservationRows:
         level = "event" if media_id is None else "media"
         unclassified = decision.observation_type is ObservationType.UNCLASSIFIED
         name = _NAMES.get(decision.observation_type, decision.label)
-        values = (
+        row = (
             derived_id(level, media_id or event_id or "", _label(decision)),
             self._deployment_id,
             event_id,
@@ -58,13 +58,14 @@ class ObservationRows:
             [_label(item) for item in spoken],
             [item.probability for item in spoken],
         )
-        for column, value in zip(self._columns.values(), values, strict=True):
-            column.append(value)
+        self._rows.append(row)
 
     def columns(self) -> Columns:
         """The columns, times as arrays."""
-        times = {name: np.array(self._columns[name], dtype="datetime64[us]") for name in ("event_start", "event_end")}
-        return {**self._columns, **times}
+        values = zip(*self._rows, strict=True) if self._rows else ([] for _ in _OBSERVATION)
+        columns = dict(zip(_OBSERVATION, values, strict=True))
+        times = {name: np.array(columns[name], dtype="datetime64[us]") for name in ("event_start", "event_end")}
+        return {**columns, **times}
 
 
 _OBSERVATION = (

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from ctwatch.pipeline import CardOutcome, Pipeline
 from ctwatch.pipeline import Progress as Listener
 from ctwatch.results import put_out
 from ctwatch.store.database import Database
+from ctwatch.store.recovery import restore_if_damaged
 
 
 def process_cards(config: Config, cards: Sequence[Path], console: Console) -> list[CardOutcome]:
@@ -68,22 +70,26 @@ def take_in_labels(
     species_column: str | None,
     dry_run: bool,
 ) -> list[labelling.Taken]:
-    """Take in files of labels, one after the other, then publish and export."""
+    """Take in files of labels, one after the other, then publish and export, also where one of them is refused."""
     database, pipeline = _ready(config)
-    outcomes = [
-        labelling.take_in(
-            database, pipeline, file, as_human=as_human, by=by, species_column=species_column, dry_run=dry_run
-        )
-        for file in files
-    ]
-    if any(outcome.deployments for outcome in outcomes):
-        put_out(config, database)
+    outcomes = []
+    try:
+        for file in files:
+            outcome = labelling.take_in(
+                database, pipeline, file, as_human=as_human, by=by, species_column=species_column, dry_run=dry_run
+            )
+            outcomes.append(outcome)
+    finally:
+        # Also what is in already: a run that was cut off behind its commit has not published it.
+        if not dry_run and any(outcome.matched for outcome in outcomes):
+            put_out(config, database)
     return outcomes
 
 
 def _ready(config: Config) -> tuple[Database, Pipeline]:
-    check.demand(config, inboxes=False)
     database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
+    restore_if_damaged(database, datetime.now())
+    check.demand(config, inboxes=False)
     database.prepare()
     return database, Pipeline(config, database, panel.load(config))
 

@@ -44,7 +44,7 @@ class Said:
     @property
     def is_blank(self) -> bool:
         """Whether it says that nothing is there."""
-        return self.labels == {BLANK}
+        return all(answer.label.lower() == BLANK for answer in self.answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +162,16 @@ def _machine_frames(
     if limits is None:
         return decisions
     return [
-        _imported(decision.unit, [imported[decision.unit]], limits)[0] if decision.unit in imported else decision
+        _imported(decision.unit, [said], limits)[0]
+        if (said := imported.get(decision.unit)) is not None and _of_frame(said, limits)
+        else decision
         for decision in decisions
     ]
+
+
+def _of_frame(said: Said, limits: ImportLimits) -> bool:
+    """Whether it speaks of the frame itself; an event's answer does only where nothing was seen in all of it."""
+    return said.scope is Scope.MEDIA or _probability(said, BLANK) >= limits.blank
 
 
 def _machine_events(
@@ -234,12 +241,14 @@ def _imported(unit: int, said: Sequence[Said], limits: ImportLimits) -> list[Dec
 
 
 def _persons(unit: int, said: Sequence[Said], top: tuple[tuple[str, float], ...], disputed: bool) -> list[Decision]:
-    """Take what people saw: every label once, with the largest count of it."""
+    """Take what people saw: every label once, in any case, with the largest count of it."""
     counts: dict[str, int | None] = {}
+    spelled: dict[str, str] = {}
     for item in said:
         for answer in item.answers:
-            known = counts.get(answer.label)
-            counts[answer.label] = answer.count if known is None else max(known, answer.count or 0)
+            label = spelled.setdefault(answer.label.lower(), answer.label)
+            known = counts.get(label)
+            counts[label] = answer.count if known is None else max(known, answer.count or 0)
     real = {label: count for label, count in counts.items() if label != BLANK} or counts
     by = "|".join(sorted({item.by for item in said if item.by})) or None
     at = max((item.at for item in said if item.at is not None), default=None)

@@ -3,9 +3,10 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,6 +38,9 @@ from ctwatch.store.cards import CardCounts
 from ctwatch.store.database import Database
 from ctwatch.store.missing import Missing, missing, whereabouts
 from ctwatch.tables import load_mapping
+
+if TYPE_CHECKING:
+    import duckdb
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +177,12 @@ class Pipeline:
         """Recompute the derived tables of some deployments; no inference."""
         for deployment_id in sorted(deployment_ids):
             with self._database.writing() as connection:
-                derive(connection, deployment_id, self._config, self._models, self._local_now())
+                self.derive_within(connection, [deployment_id])
+
+    def derive_within(self, connection: "duckdb.DuckDBPyConnection", deployment_ids: Iterable[str]) -> None:
+        """Recompute the derived tables of some deployments as part of a transaction."""
+        for deployment_id in deployment_ids:
+            derive(connection, deployment_id, self._config, self._models, self._local_now())
 
     def rederive(self) -> None:
         """Map every file to its deployment and recompute all derived tables, in one transaction; no inference."""
@@ -195,8 +204,7 @@ class Pipeline:
             cards.put_deployments(connection, each_once(list(placed.values())))
             cards.put_table(connection, deployments.of_table(mapping.table))
             derived.drop_orphans(connection)
-            for deployment_id in derived.deployment_ids(connection):
-                derive(connection, deployment_id, self._config, self._models, self._local_now())
+            self.derive_within(connection, derived.deployment_ids(connection))
             derive_effort(connection)
 
     def _read(self, snapshot: CardSnapshot, mapping: deployments.Mapping, progress: Progress) -> list[Placed]:
@@ -283,8 +291,7 @@ class Pipeline:
             )
             cards.put_table(connection, deployments.of_table(current.table))
             touched = sorted({pair[0].deployment_id for pair in pairs} | left)
-            for deployment_id in touched:
-                derive(connection, deployment_id, self._config, self._models, self._local_now())
+            self.derive_within(connection, touched)
             derived.drop_orphans(connection)
             derive_effort(connection)
         return counts, touched

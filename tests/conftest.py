@@ -23,8 +23,11 @@ sys.path.insert(0, str(Path(__file__).parent))  # the tests' own helpers, from w
 
 START = datetime(2026, 5, 1, 10)
 LABELS = ("Panthera pardus", "Cephalophus natalensis", "Crocuta crocuta", "Homo sapiens")
-DERIVED_TABLES = ("event", "event_media", "observation", "effort")
-RAW_TABLES = ("location", "deployment", "model", "media", "prediction", "card", "card_file", *DERIVED_TABLES)
+DERIVED_TABLES = ("event", "event_media", "observation", "effort", "media_time")
+RAW_TABLES = (
+    "location", "deployment", "outage", "clock_point", "deployment_column", "model", "media", "prediction", "card",
+    "card_file", *DERIVED_TABLES,
+)  # fmt: skip
 _MOMENTS = {"card": "processed_at"}
 """Columns that say when something was done, and so differ between runs."""
 
@@ -169,7 +172,10 @@ class Store:
         }
 
     def check_sums(self) -> None:
-        """files_seen = media + duplicates + ignored + failed, and each is what the files' rows say."""
+        """files_seen = media + duplicates + ignored + failed, and each is what the files' rows say; nothing hangs over.
+
+        Every photograph that counts has one corrected time, in its deployment.
+        """
         by_card = self.rows(
             "SELECT files_seen, media, duplicates, ignored, failed, count(f.file_path),"
             " count(*) FILTER (f.status = 'media'), count(*) FILTER (f.status = 'duplicate'),"
@@ -182,6 +188,21 @@ class Store:
             assert seen == media + duplicates + ignored + failed
             assert counted == [seen, media, duplicates, ignored, failed]
             assert unexplained == 0
+        counts = "f.status IN ('media', 'failed') AND f.media_id IS NOT NULL"
+        assert (
+            self.rows(
+                f"SELECT f.media_id FROM raw.card_file f LEFT JOIN raw.media_time t USING (media_id, deployment_id)"
+                f" WHERE {counts} GROUP BY 1 HAVING count(t.media_id) <> 1"
+            )
+            == []
+        )
+        assert self.rows(f"SELECT count(*) FROM raw.card_file f WHERE {counts}") == self.rows(
+            "SELECT count(*) FROM raw.media_time"
+        )
+        for table in ("outage", "clock_point", "deployment_column", "event", "event_media", "observation"):
+            assert (
+                self.rows(f"SELECT deployment_id FROM raw.{table} ANTI JOIN raw.deployment USING (deployment_id)") == []
+            )
         twice = "SELECT media_id FROM raw.card_file WHERE status IN ('media', 'failed') AND media_id IS NOT NULL"
         assert self.rows(f"{twice} GROUP BY 1 HAVING count(*) > 1") == []
         assert self.rows("SELECT media_id FROM media GROUP BY 1 HAVING count(*) > 1") == []

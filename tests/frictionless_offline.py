@@ -1,5 +1,6 @@
 """Validates a Camtrap DP folder with frictionless and without a network: schemas and profiles come from a folder."""
 
+import csv
 import io
 import json
 import os
@@ -46,7 +47,7 @@ class _Shelf(BaseAdapter):
 
 def validated(folder: Path) -> tuple[list[str], dict[str, int]]:
     """What frictionless has against a package, a line each, nothing if it is valid; and the rows it read per table."""
-    before = Path.cwd()
+    before, limit = Path.cwd(), csv.field_size_limit()
     with requests.Session() as session:
         for scheme in ("http://", "https://"):
             session.mount(scheme, _Shelf())
@@ -56,6 +57,7 @@ def validated(folder: Path) -> tuple[list[str], dict[str, int]]:
                 report = frictionless.validate(json.loads(Path("datapackage.json").read_text("utf-8")))
         finally:
             os.chdir(before)
+            csv.field_size_limit(limit)  # frictionless lifts it for the whole process
     found = [": ".join(map(str, row)) for row in report.flatten(["title", "rowNumber", "fieldName", "message"])]
     assert report.valid == (not found)
     return found, {task.name: task.stats.get("rows", 0) for task in report.tasks}

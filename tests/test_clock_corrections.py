@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from conftest import START, Store, photograph
+from conftest import START, Store, moment_of, photograph
 
 from ctwatch.config import Config
 
@@ -71,6 +71,25 @@ def test_a_reference_photograph_tells_the_offset(config: Configure, tmp_path: Pa
     assert "IMG_0009.JPG" in flag
     store.pipeline.rederive()
     assert store.rows("SELECT flag FROM deployments") == [(flag,)]
+
+
+def test_a_reference_photograph_that_comes_with_a_later_card_is_missed_no_more(
+    config: Configure, make_card: Make
+) -> None:
+    """Its absence is in the flag as long as it lasts; deriving everything again finds nothing else to say."""
+    settings = config(text=TABLE)
+    sheet(settings.base, "L01_A,L01,2026-05-01,2026-05-31,L01_CAM1,,,IMG_0005.JPG,2026-05-02T08:00:00")
+    store = Store(settings)
+    store.process(make_card(files=3))
+    [(flag,)] = store.rows("SELECT flag FROM deployments")
+    assert "IMG_0005.JPG" in flag
+    store.process(make_card(files=3, first=5))
+    assert store.rows("SELECT flag, last_media FROM deployments") == [
+        (None, datetime(2026, 5, 2, 8) + (moment_of(7) - moment_of(5)))
+    ]
+    before = store.dump()
+    store.pipeline.rederive()
+    assert store.dump() == before
 
 
 def test_a_drift_bends_times_between_setup_and_retrieval(config: Configure, make_card: Make) -> None:

@@ -170,3 +170,21 @@ def test_input_is_left_alone() -> None:
     for points in ((), [ClockPoint(SETUP, SETUP + timedelta(hours=1))]):
         clocks.correct(times, points)
         assert times.tolist() == [SETUP]
+
+
+def test_what_was_said_of_references_can_be_taken_back() -> None:
+    """Whatever the photograph is called, and nothing else that the flag says."""
+    at = datetime(2026, 5, 1)
+    same = np.array(["2026-05-01T00:00:00", "2026-05-02T00:00:00", "NaT"], dtype="datetime64[us]")
+    paths = ['A/it\'s; "1".JPG', 'B/it\'s; "1".JPG', "C/IMG.JPG"]
+    references = [ClockReference(name, at) for name in ('it\'s; "1".JPG', "IMG.JPG", "gone.JPG", "it's gone")]
+    turned = [ClockPoint(at, at), ClockPoint(at + timedelta(1), at - timedelta(1))]
+    _, sentences = clocks.points_of(turned, references, paths, same)
+    assert len(sentences) == 5
+    assert clocks.without_sentences("; ".join(["outside its dates; correct these", *sentences])) == (
+        "outside its dates; correct these"
+    )
+    for sentence in sentences:
+        assert clocks.without_sentences(sentence) == ""
+        assert clocks.without_sentences(f"{sentence}; several") == "several"
+    assert clocks.without_sentences(None) == ""

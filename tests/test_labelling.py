@@ -1,8 +1,8 @@
 """Labels from elsewhere on real cards: who wins, what stays, and that nothing a person said is ever lost or said twice."""
 
 import json
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def reviewed(config: Configure, make_card: Make, tiny_models: Path, tmp_path: Pa
     store.process(make_card(files=6))
     ann = timelapse(tmp_path, "IMG_0001.JPG,L01_CAM1,2026-05-01 10:00:01,Vulpes vulpes|Sus scrofa,2|1,true,Ann,,")
     outcome = take(store, ann)
-    assert (outcome.matched, outcome.unmatched, outcome.by_human) == (1, 0, True)
+    assert (outcome.matched, outcome.unmatched, outcome.people) == (1, 0, 1)
     return store
 
 
@@ -122,7 +122,7 @@ def test_a_later_import_of_a_machine_never_displaces_a_person(reviewed: Store, t
     """MegaDetector sees nothing anywhere: her event stays, the other becomes blank, her frame keeps the machine's word beside."""
     everywhere = [frame(f"cards/L01_CAM1/IMG_{number:04d}.JPG", None) for number in range(6)]
     outcome = take(reviewed, megadetector(tmp_path, *everywhere))
-    assert (outcome.matched, outcome.by_human) == (6, False)
+    assert (outcome.matched, outcome.people) == (6, 0)
     assert [row[:3] for row in shown(reviewed)] == [
         ("Sus scrofa", "animal", "human"),
         ("Vulpes vulpes", "animal", "human"),
@@ -133,6 +133,21 @@ def test_a_later_import_of_a_machine_never_displaces_a_person(reviewed: Store, t
         "SELECT DISTINCT machine_labels FROM observations WHERE classified_by = 'Ann' AND observation_level = 'event'"
     )
     assert beside == (["blank"],)
+
+
+def test_a_review_that_comes_in_bit_by_bit_is_said_once(reviewed: Store, tmp_path: Path) -> None:
+    """Next week's table holds last week's rows too: only what is new or was changed is added."""
+    first = "IMG_0001.JPG,L01_CAM1,2026-05-01 10:00:01"
+    rows = [
+        f"{first},Vulpes vulpes|Sus scrofa,2|1,true,Ann,,",
+        "IMG_0003.JPG,L01_CAM1,2026-05-01 10:10:00,blank,,true,Ann,,",
+    ]
+    take(reviewed, timelapse(tmp_path, *rows, name="week2.csv"))
+    assert len(said(reviewed)) == 2
+    take(reviewed, timelapse(tmp_path, f"{first},Vulpes vulpes,2,true,Ann,,", rows[1], name="week3.csv"))
+    assert len(said(reviewed)) == 3
+    assert [row[0] for row in shown(reviewed) if row[2] == "human"] == ["Vulpes vulpes"]
+    assert take(reviewed, timelapse(tmp_path, f"{first},Vulpes vulpes,2,true,Ann,,", name="week4.csv")).already_in
 
 
 def test_labels_find_their_photographs_once_the_card_is_in(store: Store, make_card: Make, tmp_path: Path) -> None:
@@ -249,3 +264,159 @@ def test_people_make_their_event_private(store: Store, make_card: Make, tmp_path
     hidden = {path for path, private in zip(media.file_path, media.private.tolist(), strict=True) if private}
     assert hidden == {"IMG_0000.JPG", "IMG_0001.JPG", "IMG_0002.JPG"}
     assert datetime(2026, 5, 1, 10) == media.timestamp.min().item()
+
+
+def test_labels_and_what_follows_from_them_are_in_together_or_not_at_all(
+    store: Store, config: Configure, make_card: Make, tmp_path: Path
+) -> None:
+    """An import that dies while events are derived has said nothing; the next one says it once."""
+
+    def looks() -> Iterator[datetime]:
+        yield datetime(2026, 11, 1, tzinfo=UTC)
+        raise KeyboardInterrupt  # when the clock is asked again, for deriving
+
+    store.process(make_card(files=3))
+    path = timelapse(tmp_path, "IMG_0001.JPG,L01_CAM1,2026-05-01 10:00:01,Vulpes vulpes,,true,Ann,,")
+    with pytest.raises(KeyboardInterrupt):
+        take(Store(config(), now=looks().__next__), path)
+    assert said(store) == []
+    assert take(store, path).matched == 1
+    assert len(said(store)) == 1
+    assert shown(store) == [("Vulpes vulpes", "animal", "human", "Ann", None)]
+
+
+def test_a_file_that_is_refused_keeps_no_other_from_being_published(
+    config: Configure, store: Store, make_card: Make, tmp_path: Path
+) -> None:
+    """And one that is in already is published all the same: the run before may have been cut off."""
+    from ctwatch.once import take_in_labels
+    from ctwatch.store.publish import open_published
+
+    store.process(make_card(files=3))
+    path = timelapse(tmp_path, "IMG_0001.JPG,L01_CAM1,2026-05-01 10:00:01,Vulpes vulpes,,true,Ann,,")
+    take(store, path)  # committed, but cut off before it was published
+    (tmp_path / "none.csv").write_text("a,b\n1,2\n", "utf-8")
+    with pytest.raises(ConfigError):
+        take_in_labels(
+            config(), [path, tmp_path / "none.csv"], as_human=None, by=None, species_column=None, dry_run=False
+        )
+    with open_published(config().store_folder) as connection:
+        assert connection.execute("SELECT count(*) FROM detections").fetchall() == [(1,)]
+
+
+def test_the_same_words_of_the_same_people_are_one_import_however_it_was_asked_for(
+    reviewed: Store, tmp_path: Path
+) -> None:
+    """Its name, its place, and options that change nothing make no second file of it."""
+    before = reviewed.dump("human_label", "observation")
+    copy = tmp_path / "elsewhere"
+    copy.mkdir()
+    (copy / "other.csv").write_bytes((tmp_path / "reviewed.csv").read_bytes())
+    assert take(reviewed, copy / "other.csv", as_human=True).already_in
+    assert take(reviewed, tmp_path / "reviewed.csv", by="Ben").already_in
+    assert reviewed.dump("human_label", "observation") == before
+
+
+def camtrap_dp(folder: Path, name: str, *observations: str) -> Path:
+    """A package of one burst of three; observations from eventStart on."""
+    package = folder / name
+    package.mkdir()
+    resources = [{"name": kind, "path": f"{kind}.csv"} for kind in ("deployments", "media", "observations")]
+    (package / "datapackage.json").write_text(json.dumps({"resources": resources}), "utf-8")
+    (package / "deployments.csv").write_text("deploymentID\nL01_CAM1\n", "utf-8")
+    media = [f"m{n},L01_CAM1,2026-05-01T10:00:0{n}Z,L01_CAM1/IMG_000{n}.JPG,image/jpeg" for n in range(3)]
+    (package / "media.csv").write_text(
+        "mediaID,deploymentID,timestamp,filePath,fileMediatype\n" + "".join(f"{row}\n" for row in media), "utf-8"
+    )
+    header = (
+        "observationID,deploymentID,mediaID,eventID,eventStart,eventEnd,observationType,scientificName,"
+        "classificationMethod,classifiedBy,classificationTimestamp,classificationProbability\n"
+    )
+    rows = [f"o{number},L01_CAM1,{row}\n" for number, row in enumerate(observations)]
+    (package / "observations.csv").write_text(header + "".join(rows), "utf-8")
+    return package
+
+
+EVENT = "e,2026-05-01T10:00:00Z,2026-05-01T10:00:02Z"
+
+
+def test_a_time_that_is_still_to_come_does_not_silence_who_speaks_later(
+    store: Store, make_card: Make, tmp_path: Path
+) -> None:
+    """A classification of the year 2099 counts as said when it came in; what is said after it is the last word."""
+    store.process(make_card(files=3))
+    future = "2099-01-01T00:00:00Z"
+    take(store, camtrap_dp(tmp_path, "dp", f"m1,{EVENT},animal,Vulpes vulpes,human,Ann,{future},"))
+    take(store, timelapse(tmp_path, "IMG_0001.JPG,L01_CAM1,2026-05-01 10:00:01,Sus scrofa,,true,Ann,,"))
+    assert shown(store) == [("Sus scrofa", "animal", "human", "Ann", None)]
+    take(store, camtrap_dp(tmp_path, "old", f"m1,{EVENT},animal,Meles meles,human,Ann,2020-01-01T00:00:00+12:00,"))
+    assert shown(store) == [("Sus scrofa", "animal", "human", "Ann", None)]
+
+
+def test_what_finds_its_photograph_late_stays_behind_what_was_said_since(
+    store: Store, make_card: Make, tmp_path: Path
+) -> None:
+    """The first table, imported again for a new card, does not undo the corrections of the second."""
+    store.process(make_card("L01", 3))
+    row = "IMG_0030.JPG,L02,2026-05-01 11:40:00,{},,true,Ann,,"
+    here = "IMG_0000.JPG,L01,2026-05-01 10:00:00,Vulpes vulpes,,true,Ann,,"
+    first = timelapse(tmp_path, here, row.format("Vulpes vulpes"), name="first.csv")
+    second = timelapse(tmp_path, here, row.format("Sus scrofa"), name="second.csv")
+    for path in (first, second):
+        take(store, path)
+    store.process(make_card("L02", 3, first=30))
+    for path in (second, first):
+        take(store, path)
+    assert [row[0] for row in shown(store)] == ["Vulpes vulpes", "Sus scrofa"]
+
+
+def test_a_models_answers_that_become_a_persons_are_said_when_they_came_in(
+    store: Store, make_card: Make, tmp_path: Path
+) -> None:
+    """The model's time is not the person's, who looked at them since."""
+    store.process(make_card(files=3))
+    take(store, timelapse(tmp_path, "IMG_0001.JPG,L01_CAM1,2026-05-01 10:00:01,Sus scrofa,,true,Ann,,"))
+    path = megadetector(tmp_path, frame("L01_CAM1/IMG_0001.JPG", 0.9, "2"))
+    content = json.loads(path.read_text("utf-8"))
+    content["info"]["detection_completion_time"] = "2026-05-02 00:00:00"
+    path.write_text(json.dumps(content), "utf-8")
+    take(store, path, as_human=True, by="Ann")
+    assert shown(store) == [("Homo sapiens", "human", "human", "Ann", None)]
+
+
+def test_a_models_answer_about_an_event_names_none_of_its_frames(store: Store, make_card: Make, tmp_path: Path) -> None:
+    """As with people: nobody said which of the photographs shows the animal."""
+    store.process(make_card(files=3))
+    take(store, camtrap_dp(tmp_path, "dp", f",{EVENT},animal,Vulpes vulpes,machine,Net,2026-05-02T00:00:00Z,0.9"))
+    assert shown(store) == [("Vulpes vulpes", "animal", "machine", "Net", None)]
+    assert {row[1] for row in shown(store, "media")} == {"unclassified"}
+
+
+def test_words_written_into_the_table_by_hand_may_be_in_any_case(store: Store, make_card: Make) -> None:
+    """`Blank` is blank, beside an animal it falls away, and one species spelled in two cases is one."""
+    store.process(make_card(files=6))
+    ids = [row[0] for row in store.rows("SELECT media_id FROM media ORDER BY timestamp")]
+    words = ["Blank", "Zebra|BLANK", "zebra", "Blank", "BLANK", " blank "]
+    with store.database.writing() as connection:
+        for media_id, word in zip(ids, words, strict=True):
+            connection.execute(
+                "INSERT INTO raw.human_label (media_id, label, count, labelled_by) VALUES (?, ?, 2, 'Ann')",
+                [media_id, word],
+            )
+    store.pipeline.rederive()
+    assert [row[0] or row[1] for row in shown(store)] == ["Zebra", "blank"]
+    assert {row[4] for row in shown(store, "media") if row[1] == "blank"} == {None}
+
+
+def test_a_name_is_one_however_its_accents_are_written(store: Store, make_card: Make, tmp_path: Path) -> None:
+    """macOS writes them in two parts."""
+    store.process(make_card(files=6))
+    take(
+        store,
+        timelapse(
+            tmp_path,
+            "IMG_0001.JPG,L01_CAM1,2026-05-01 10:00:01,Aguti\u0301,,true,Rene\u0301,,",
+            "IMG_0004.JPG,L01_CAM1,2026-05-01 10:10:01,Agut\u00ed,,true,Ren\u00e9,,",
+        ),
+    )
+    assert {(row[0], row[3]) for row in shown(store)} == {("Agut\u00ed", "Ren\u00e9")}

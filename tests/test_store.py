@@ -19,7 +19,7 @@ from conftest import Store
 from ctwatch.cli import main
 from ctwatch.config import Config
 from ctwatch.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
-from ctwatch.store.database import LIVE_NAME, LOCK_NAME, PUBLISHED_NAME, Database
+from ctwatch.store.database import LIVE_NAME, LOCK_NAME, MIGRATIONS, PUBLISHED_NAME, Database, open_file
 from ctwatch.store.publish import open_published, publish
 from ctwatch.store.rows import insert
 
@@ -254,7 +254,7 @@ def test_a_failed_transaction_leaves_nothing_and_is_told_as_it_was(tmp_path: Pat
 
 def test_rare_values_in_long_columns_keep_their_type(tmp_path: Path) -> None:
     """One odd name, time or number among many thousand empty cells arrives as it was, to the microsecond."""
-    connection = duckdb.connect()
+    connection = open_file(tmp_path / "t.duckdb", read_only=False)
     connection.execute(
         "CREATE TABLE t (number INT, raw BLOB, moment TIMESTAMP, share DOUBLE, big BIGINT, text VARCHAR)"
     )
@@ -390,3 +390,39 @@ def test_a_database_of_an_earlier_ctwatch_keeps_its_times_and_decisions(tmp_path
     assert survey.media.trusted.tolist() == [True]
     assert survey.observations.classification_method == ["machine"]
     assert survey.deployments[0].media_count == 1
+
+
+@pytest.mark.parametrize("command", [["report"], ["report", "quality"], ["status"], ["export", "--out", "out", "coco"]])
+def test_the_copy_that_an_earlier_ctwatch_published_is_told_of(
+    config: Configure, make_card: Make, tmp_path: Path, command: list[str]
+) -> None:
+    """Until this one publishes, what it asks for is not there; a sentence says how to get it, not DuckDB."""
+    settings = config()
+    store = Store(settings)
+    store.process(make_card())
+    published = publish(store.database)
+    published.chmod(0o644)
+    connection = duckdb.connect(str(published))
+    connection.execute("DELETE FROM raw.migration WHERE name = ?", [MIGRATIONS[-1]])
+    connection.close()
+    told = ctwatch(settings, *[str(tmp_path / word) if word == "out" else word for word in command])
+    assert told.exit_code == StoreError.exit_code
+    assert "earlier ctwatch" in told.stderr
+    assert "rederive" in told.stderr
+    publish(store.database)
+    assert ctwatch(settings, "report").exit_code == 0
+
+
+def test_a_question_is_written_into_one_file_and_no_other(config: Configure, make_card: Make, tmp_path: Path) -> None:
+    """A comment at its end is a comment, quotes in the file's name are quotes, and a question cannot name another file."""
+    settings = config()
+    store = Store(settings)
+    store.process(make_card())
+    publish(store.database)
+    wanted, other = tmp_path / "it's.parquet", tmp_path / "other.csv"
+    assert ctwatch(settings, "query", "FROM media; -- all of them", "--parquet", str(wanted)).exit_code == 2
+    assert ctwatch(settings, "query", "FROM media -- all of them", "--parquet", str(wanted)).exit_code == 0
+    assert duckdb.execute("SELECT count(*) FROM read_parquet(?)", [str(wanted)]).fetchall() == [(3,)]
+    for sql in ("SELECT 1) TO '{}' (FORMAT csv); --", "SELECT 1) TO '{}' (FORMAT csv); COPY (SELECT 2"):
+        assert ctwatch(settings, "query", sql.format(other), "--parquet", str(wanted)).exit_code == 2
+    assert not other.exists()

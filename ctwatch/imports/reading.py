@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -207,9 +208,11 @@ def plain(name: str) -> str:
 
 
 def clean(text: str, most: int = MAX_LABEL) -> str:
-    """Return text on one line, without controls and doubled blanks, cut after `most` letters."""
+    """Return text on one line, without controls and doubled blanks, accents written one way, cut after `most` letters."""
     if not text.isprintable():
         text = _CONTROLS.sub(" ", text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
     return " ".join(text.split())[:most]
 
 

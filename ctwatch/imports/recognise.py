@@ -165,4 +165,5 @@ def _turned(label: ImportedLabel, as_human: bool, by: str | None) -> ImportedLab
     elif any(each.label != BLANK for each in likely):
         likely = [each for each in likely if each.label != BLANK]
     answers = tuple(Answer(each.label, each.count) for each in likely) or (Answer(UNKNOWN),)
-    return replace(label, by_human=True, classified_by=who, answers=answers)
+    # When the model spoke is not when the person did, who may have said something else since.
+    return replace(label, by_human=True, classified_by=who, classified_at=None, answers=answers)

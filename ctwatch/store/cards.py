@@ -146,6 +146,17 @@ def deployments_of(connection: duckdb.DuckDBPyConnection, card_ids: Sequence[str
     return {row[0] for row in rows}
 
 
+def deployments_with(connection: duckdb.DuckDBPyConnection, media_ids: Sequence[str]) -> list[str]:
+    """Return the deployments that these photographs count for, sorted."""
+    rows = select_for(
+        connection,
+        "SELECT DISTINCT f.deployment_id FROM raw.card_file f JOIN keys USING (media_id)"
+        " WHERE f.status IN ('media', 'failed') AND f.deployment_id IS NOT NULL ORDER BY 1",
+        {"media_id": list(media_ids)},
+    )
+    return [row[0] for row in rows]
+
+
 def add_models(connection: duckdb.DuckDBPyConnection, models: Sequence[ModelInfo]) -> None:
     """Record models; those that are known are left as they are."""
     for model in models:

@@ -32,7 +32,12 @@ _NO_RIGHT = re.compile(r"permission denied|read-only file system|operation not p
 _DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException)
 READABLE_FROM = "v1.0.0"
 """The oldest DuckDB that must read the published copy: people's R and Python are years apart from the daemon's."""
-_CONFIGURATION = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+_CONFIGURATION = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    # DuckDB 1 guesses a column's type from a thousand rows, and what does not fit the guess is lost.
+    "pandas_analyze_sample": 2**31 - 1,
+}
 
 
 def open_file(path: Path, *, read_only: bool, for_everyone: bool = False) -> duckdb.DuckDBPyConnection:
@@ -220,6 +225,24 @@ def _pending(path: Path, connection: duckdb.DuckDBPyConnection) -> list[tuple[st
     views = [name for name in applied if name.startswith(_VIEWS)][-1:]
     known = {name for name in applied if not name.startswith(_VIEWS)} | set(views)
     return [step for step in _steps() if step[0] not in known]
+
+
+def demand_migrated(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+    """Raise StoreError if a published copy is of an earlier ctwatch and lacks what this one asks for.
+
+    That of a later one is read: what it holds more is not asked for.
+    """
+    try:
+        rows = connection.execute(
+            "SELECT name, ctwatch_version FROM raw.migration ORDER BY applied_at, rowid"
+        ).fetchall()
+    except duckdb.Error as error:
+        raise _explained(path, error) from error
+    if not set(MIGRATIONS) <= {name for name, _ in rows}:
+        raise StoreError(
+            f"{path} was published by an earlier ctwatch{f' ({rows[-1][1]})' if rows else ''} and lacks what this one"
+            f" ({__version__}) asks for; start `ctwatch run` of this one, or `ctwatch rederive`, to publish it anew"
+        )
 
 
 def _applied(path: Path, connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -51,13 +51,15 @@ def clock_of(connection: duckdb.DuckDBPyConnection, deployment_id: str) -> Clock
     )
 
 
-def add_flag(connection: duckdb.DuckDBPyConnection, deployment_id: str, sentence: str) -> None:
-    """Say in a deployment's flag why somebody should look at it, unless it says so already."""
-    connection.execute(
-        "UPDATE raw.deployment SET flag = CASE WHEN flag IS NULL THEN $1 ELSE flag || '; ' || $1 END"
-        " WHERE deployment_id = $2 AND (flag IS NULL OR NOT contains(flag, $1))",
-        [sentence, deployment_id],
-    )
+def flag_of(connection: duckdb.DuckDBPyConnection, deployment_id: str) -> str | None:
+    """Return why somebody should look at a deployment; None if nothing is wrong or there is no such deployment."""
+    rows = connection.execute("SELECT flag FROM raw.deployment WHERE deployment_id = ?", [deployment_id]).fetchall()
+    return rows[0][0] if rows else None
+
+
+def put_flag(connection: duckdb.DuckDBPyConnection, deployment_id: str, flag: str | None) -> None:
+    """Say in a deployment's flag why somebody should look at it."""
+    connection.execute("UPDATE raw.deployment SET flag = ? WHERE deployment_id = ?", [flag, deployment_id])
 
 
 def media_columns(connection: duckdb.DuckDBPyConnection, deployment_id: str) -> dict[str, NDArray[Any]]:

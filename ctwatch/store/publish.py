@@ -7,7 +7,15 @@ from pathlib import Path
 import duckdb
 
 from ctwatch.errors import StoreError
-from ctwatch.store.database import LIVE_NAME, PUBLISHED_NAME, Database, one_at_a_time, open_file, replace_durably
+from ctwatch.store.database import (
+    LIVE_NAME,
+    PUBLISHED_NAME,
+    Database,
+    demand_migrated,
+    one_at_a_time,
+    open_file,
+    replace_durably,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +56,7 @@ def _publish(database: Database) -> Path:
 
 
 def open_published(folder: Path, *, may_write: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """Open the published copy for reading; raises StoreError where nothing was published yet.
+    """Open the published copy for reading; raises StoreError where there is none, or an earlier ctwatch's.
 
     What is asked of it can reach no other file, but for the one that it `may_write`.
     """
@@ -58,6 +66,11 @@ def open_published(folder: Path, *, may_write: Path | None = None) -> duckdb.Duc
             f"{path} is not there yet: no card has been processed; run `ctwatch run` or `ctwatch process CARD`"
         )
     connection = open_file(path, read_only=True)
+    try:
+        demand_migrated(path, connection)
+    except BaseException:
+        connection.close()
+        raise
     if may_write is not None:
         connection.execute("SET allowed_paths = ?", [[str(may_write)]])
     connection.execute("SET enable_external_access = false")
