@@ -38,11 +38,15 @@ DIALECTS: Mapping[str, Write] = {
 """Exporters that need the survey and the publication alone."""
 
 
-def load_survey(config: Config) -> Survey:
-    """Read the whole published survey; raises StoreError where nothing was published yet."""
+def load_survey(config: Config, *, frames: bool = True) -> Survey:
+    """Read the published survey; raises StoreError where nothing was published yet.
+
+    Without `frames` it holds what was decided of events alone, which is all that histories need.
+    """
     with open_published(config.store_folder) as connection:
         changed = (config.store_folder / PUBLISHED_NAME).stat().st_mtime
-        return surveys.load(connection, __version__, datetime.fromtimestamp(changed, UTC).replace(tzinfo=None))
+        published_at = datetime.fromtimestamp(changed, UTC).replace(tzinfo=None)
+        return surveys.load(connection, __version__, published_at, frames=frames)
 
 
 def publication(config: Config, survey: Survey, *, with_private: bool = False) -> Publication:
@@ -75,7 +79,7 @@ def export(
     occupancy: OccupancyFiles = _AS_CONFIGURED,
 ) -> Written:
     """Write the survey in the named dialects, each into a folder of its own below `out`."""
-    survey = load_survey(config)
+    survey = load_survey(config, frames=any(name != "occupancy" for name in names))
     asked = publication(config, survey, with_private=with_private)
     paths: list[Path] = []
     sentences: list[str] = []

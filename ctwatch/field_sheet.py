@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ctwatch.config import Config
 from ctwatch.deployments import DeploymentTable
+from ctwatch.deployments.changed import changed
 from ctwatch.deployments.checks import check
 from ctwatch.deployments.draft import draft
 from ctwatch.deployments.findings import Finding
@@ -13,12 +14,15 @@ from ctwatch.tables import load_mapping
 
 
 def findings(config: Config) -> tuple[list[Finding], tuple[str, ...]]:
-    """Say everything that does not fit between the deployments table and the photographs; changes nothing.
+    """Say everything that does not fit between the deployments table and the photographs, as it was last mapped with.
 
     Also returns what was assumed in reading the table.
     """
-    table = _table(config)
-    return check(load_survey(config), table), table.notes if table else ()
+    table, survey = _table(config), load_survey(config)
+    if table is None:
+        return check(survey, None), ()
+    stale = changed(survey, table)
+    return [*([stale] if stale else []), *check(survey, table)], table.notes
 
 
 def draft_text(config: Config) -> str:

@@ -90,7 +90,7 @@ def match(
             continue
         counts[found] = counts.get(found, 0) + 1
         if counts[found] <= MAX_EXAMPLES:
-            examples.setdefault(found, []).append(f"line or place {label.line}: {label.file_path}")
+            examples.setdefault(found, []).append(f"{label.line}: {label.file_path}")
     ambiguous = counts.get("ambiguous", 0)
     sentences = [
         sentence

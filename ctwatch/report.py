@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from ctwatch.deployments import offsets
 from ctwatch.deployments.findings import Finding, Severity
 from ctwatch.export.files import Cell
 from ctwatch.store.queries import Table, table
@@ -369,6 +370,8 @@ def in_text(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
         return ", ".join(map(in_text, value))
+    if isinstance(value, timedelta):
+        return offsets.written(value)
     return str(value)
 
 
@@ -389,7 +392,7 @@ def _plain(value: object) -> object:
         return value.isoformat()
     if isinstance(value, bytes):
         return value.hex()
-    return str(value)
+    return in_text(value) if isinstance(value, timedelta) else str(value)
 
 
 def _mark(value: float) -> str:

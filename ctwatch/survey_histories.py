@@ -123,9 +123,14 @@ def _sentences(survey: Survey, records: Records, independence_min: float, compar
             f"effort at {some} is assumed, every day from a card's first photograph to its last: complete the dates in"
             " the deployments table"
         )
-    undecided = int(np.count_nonzero(survey.observations.needs_review))
-    if undecided:
-        told.append(f"{undecided} observations wait for review; what a person says of them may change histories")
+    seen = survey.observations
+    waiting = {
+        event
+        for event, level, open_ in zip(seen.event_id, seen.level, seen.needs_review, strict=True)
+        if open_ and level == "event"
+    }
+    if waiting:
+        told.append(f"{len(waiting)} events wait for review; what a person says of them may change histories")
     return tuple(told)
 
 

@@ -101,6 +101,96 @@ def test_stdout_is_data_and_stderr_the_rest(place: Path) -> None:
     assert "The views are: cards, clock_corrections" in result.stderr
 
 
+def test_a_parquet_file_is_replaced_whole_or_left_as_it_was(place: Path) -> None:
+    """A second answer takes the place of the first; a question that fails leaves it, and nothing beside it."""
+    ctwatch("process", "L01_CAM1")
+    for sql, rows in (("from media", 4), ("select 1 as a", 1)):
+        assert ctwatch("query", sql, "--parquet", "answer.parquet").stdout == f"answer.parquet: {rows} rows\n"
+    before = (place / "answer.parquet").read_bytes()
+    assert ctwatch("query", "from nothing", "--parquet", "answer.parquet").exit_code == 2
+    assert (place / "answer.parquet").read_bytes() == before
+    result = ctwatch("query", "select 1", "--parquet", "nowhere/answer.parquet")
+    assert (result.exit_code, "nowhere is no folder" in result.stderr) == (2, True)
+    assert {item.name for item in place.iterdir()} == {"L01_CAM1", "answer.parquet", "config.toml", "data", "inbox"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["query", "select 1", "--csv", "--json"], "exclude each other"),
+        (["query", "select 1", "--csv", "--parquet", "x.parquet"], "exclude each other"),
+        (["query", " "], "the question is empty"),
+        (["report", "effort", "--html", "x.html"], "leave effort out"),
+        (["export", "geojson", "--wiqid", "--out", "out"], "go with: ctwatch export occupancy"),
+        (["deployments", "draft", "--out", "nowhere/x.csv"], "cannot be written"),
+    ],
+)
+def test_what_contradicts_itself_is_refused_and_nothing_is_dropped_in_silence(
+    place: Path, arguments: list[str], words: str
+) -> None:
+    """Usage, exit code 2."""
+    ctwatch("process", "L01_CAM1")
+    result = ctwatch(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert words in result.stderr
+    assert not (place / "x.html").exists()
+
+
+def test_machines_are_told_what_was_written(place: Path) -> None:
+    """Files and what was assumed, as JSON."""
+    ctwatch("process", "L01_CAM1")
+    told = answer("export", "geojson", "--out", "out", "--json")
+    assert told["files"] == ["out/geojson/survey.geojson"]
+    assert any("without coordinates" in sentence for sentence in told["sentences"])
+    assert answer("report", "--html", "survey.html", "--json")["file"] == "survey.html"
+    assert (place / "survey.html").exists()
+
+
+def ends(*arguments: str, place: Path, output: int) -> tuple[int, bytes]:
+    """How a command ends whose output goes there."""
+    child = subprocess.run(
+        [sys.executable, "-m", "ctwatch", *arguments], cwd=place, stdout=output, stderr=subprocess.PIPE
+    )
+    return child.returncode, child.stderr
+
+
+@pytest.mark.parametrize("arguments", [["query", "from media", "--csv"], ["report", "cards"], ["status"]])
+def test_a_reader_that_goes_away_is_no_error_and_a_full_disk_is_one(place: Path, arguments: list[str]) -> None:
+    """As with `| head`; and never a traceback."""
+    ctwatch("process", "L01_CAM1")
+    reading, writing = os.pipe()
+    os.close(reading)
+    assert ends(*arguments, place=place, output=writing) == (0, b"")
+    os.close(writing)
+    if not Path("/dev/full").exists():
+        pytest.skip("only Linux has /dev/full")
+    with Path("/dev/full").open("wb") as full:
+        assert ends(*arguments, place=place, output=full.fileno()) == (
+            5, b"ctwatch: the output: No space left on device\n",
+        )  # fmt: skip
+
+
+def test_a_table_is_checked_against_how_photographs_are_mapped(place: Path) -> None:
+    """Written or changed, it wants a rederive, and check says so; afterwards it fits, notes go to stderr."""
+    ctwatch("process", "L01_CAM1")
+    text = (
+        "deploymentID,locationID,locationName,latitude,longitude,deploymentStart,deploymentEnd,outage1From,outage1To,"
+        "referencePhoto,referenceTime,elevation,folder\n"
+        "D1,Ridge,Ford,1.5,-2.25,2026-04-20,2026-05-04,2026-04-22,2026-04-23,RCNX0001.JPG,2026-05-01T10:00:10,12,L01_CAM1\n"
+        "D2,Lake,,,,2026-04-20T10:00:00.5,2026-05-04,,,,,,L02\n"
+    )
+    (place / "deployments.csv").write_text(text, "utf-8")
+    (place / "config.toml").write_text("[models]\nempty = ''\n[deployments]\ntable = 'deployments.csv'\n", "utf-8")
+    found = answer("deployments", "check", "--json")
+    assert (found[0]["kind"], found[0]["remedy"]) == ("table_changed", "run `ctwatch rederive`, then check again")
+    assert ctwatch("rederive").exit_code == 0
+    result = ctwatch("deployments", "check", "--json")
+    assert "table_changed" not in [item["kind"] for item in json.loads(result.stdout)]
+    assert "read as a Camtrap DP table" in result.stderr
+    (place / "deployments.csv").write_text(text.replace("2026-05-04", "2026-05-05"), "utf-8")
+    assert answer("deployments", "check", "--json")[0]["kind"] == "table_changed"
+
+
 def test_a_question_cannot_change_or_reach_out(place: Path) -> None:
     """The published copy is read-only, and no other file can be read or written through it."""
     ctwatch("process", "L01_CAM1")
@@ -150,6 +240,7 @@ def test_check_names_every_problem_and_ends_with_the_gravest(place: Path) -> Non
     assert result.exit_code == 2
     for words in ("line 2: latitude 'north'", "line 3: deploymentID 'D1'", "bad.safetensors", "gone is not there"):
         assert words in result.stdout
+    assert all(line.startswith(("ok ", "PROBLEM ")) for line in result.stdout.splitlines())
     found = json.loads(ctwatch("check", "--json").stdout)
     assert sum(item["problem"] is not None for item in found) == 3
     run = ctwatch("run")

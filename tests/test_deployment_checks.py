@@ -16,9 +16,10 @@ from surveys import place, survey
 
 from ctwatch import clocks
 from ctwatch.deployments import DEFAULT_PATTERN, Mapping, assign, compile_pattern, covers, offsets, parse_table
+from ctwatch.deployments.changed import changed
 from ctwatch.deployments.checks import check
 from ctwatch.deployments.draft import draft
-from ctwatch.deployments.findings import Finding, Kind, Severity
+from ctwatch.deployments.findings import Finding, Kind, Severity, together
 from ctwatch.domain import DeploymentSource, Outage
 from ctwatch.survey import Survey, SurveyDeployment
 
@@ -446,6 +447,94 @@ def test_worst_comes_first() -> None:
     assert len(findings) == 3
 
 
+POOLED = "folders below are not told apart (L1/a); drop them one by one, or name them in a deployments table"
+
+
+def test_folders_that_are_not_told_apart_are_listed_and_one_alone_is_no_finding() -> None:
+    """A card's only folder needs no telling apart; of several, all are named."""
+    photos = photographs(visits=4)
+    alone = [{**photo, "card_name": "L1", "file_path": f"a/{photo['file_path']}"} for photo in photos]
+    assert found(alone, flag=POOLED) == []
+    two = [{**photo, "file_path": f"{'ab'[at // 9]}{photo['file_path'][1:]}"} for at, photo in enumerate(alone)]
+    (finding,) = [item for item in found(two, flag=f"look; {POOLED}") if item.sentence != "look"]
+    assert "lie in 2 folders, which are not told apart: L1/a, L1/b" in finding.sentence
+
+
+def test_a_flag_brings_its_own_remedy() -> None:
+    """And what single photographs outside the dates say is left to the look at all of them."""
+    flag = "reference photograph 'x.JPG' is not among this deployment's photographs; correct its name"
+    (finding,) = found(photographs(), flag=flag)
+    assert (finding.sentence, finding.remedy) == (flag.removesuffix("; correct its name"), "correct its name")
+    assert not found(photographs(), flag="photographs of 2023-03-04 lie outside its dates; correct these, or the clock")
+
+
+def test_many_that_say_the_same_are_one_for_people() -> None:
+    """The sum of their photographs, the first of their names; what differs stays apart."""
+    items = [deployment(f"d{number}") for number in range(8)]
+    findings = check(survey(items), None)
+    assert len(findings) == 8
+    (finding,) = together(findings)
+    assert finding.deployment_id == "d0, d1, d2, d3, d4 and 3 more"
+    photos = photographs("d9")
+    mixed = check(survey([*items, deployment("d9", photos, flag="look")], photos), None)
+    assert [item.deployment_id for item in together(mixed)] == [finding.deployment_id, "d9"]
+
+
+# --- a table that was changed ---------------------------------------------------------------------------------------
+
+WHOLE = (
+    "deploymentID,locationID,locationName,latitude,longitude,deploymentStart,deploymentEnd,outage1From,outage1To,"
+    "clockOffset,clockOffsetEnd,elevation,folder\n"
+    "d1,L1,Ford,54.5,-1.25,2023-03-04,2023-06-20,2023-05-01,2023-05-02,0,-00:10:00,120,d1\n"
+    "d2,L2,,,,,,,,,,,\n"
+)
+
+
+def mapped_with(text: str, photos: Sequence[Photo] = ()) -> Survey:
+    """A survey whose deployments are those of a table."""
+    read = parse_table(text, "deployments.csv")
+    places = {location.location_id: location for location in read.locations}
+    items = [SurveyDeployment(row.deployment, places[row.deployment.location_id], None, None, 0) for row in read.rows]
+    return survey(items, photos)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "names"),
+    [
+        ("", "", None),
+        ("2023-06-20", "2023-06-21", "(d1)"),
+        ("2023-05-02", "2023-05-03", "(d1)"),
+        ("-00:10:00", "-00:11:00", "(d1)"),
+        ("54.5", "54.6", "(d1)"),
+        (",120,", ",130,", "(d1)"),
+        ("d2,", "d3,", "(d2, d3)"),
+        ("d2,L2,,,,,,,,,,,\n", "", "(d2)"),
+    ],
+)
+def test_a_table_that_was_changed_since_is_told(before: str, after: str, names: str | None) -> None:
+    """Whatever was changed in it; what follows from it is not in the results yet."""
+    now = parse_table(WHOLE.replace(before, after), "deployments.csv")
+    finding = changed(mapped_with(WHOLE), now)
+    if names is None:
+        assert finding is None
+    else:
+        assert finding is not None
+        assert names in finding.sentence
+        assert "ctwatch rederive" in finding.remedy
+
+
+def test_a_folder_that_was_written_into_the_table_since_is_told() -> None:
+    """If there are photographs in it that do not count for its row."""
+    photos = photographs("elsewhere", visits=1)
+    seen = mapped_with(WHOLE, photos)
+    stray = deployment("elsewhere", photos, source=DeploymentSource.PATTERN)
+    seen = replace(seen, deployments=(*seen.deployments, stray))
+    assert changed(seen, parse_table(WHOLE, "deployments.csv")) is None
+    finding = changed(seen, parse_table(WHOLE.replace(",120,d1", ",120,Elsewhere"), "deployments.csv"))
+    assert finding is not None
+    assert "(d1)" in finding.sentence
+
+
 # --- the draft ----------------------------------------------------------------------------------------------------
 
 
@@ -494,6 +583,27 @@ def test_the_draft_is_read_as_what_was_there() -> None:
     mapping = Mapping(read, compile_pattern(DEFAULT_PATTERN))
     mine, _ = assign(mapping, inbox_name="inbox", folders=["L01", "CAM2", "DCIM"], serial=None, taken=SETUP)
     assert mine.deployment_id == "L01_CAM2"
+
+
+def test_the_draft_names_the_folder_above_all_photographs_where_it_is_theirs_alone() -> None:
+    """So that the row still finds them when it gets another name; the folders below are listed."""
+    photos = photographs(visits=3)
+    sites = [
+        {**photo, "card_name": "CARD", "file_path": f"{'ab'[at % 2]}/x{at:04d}.JPG"} for at, photo in enumerate(photos)
+    ]
+    other = [{**photo, "deployment_id": "d2", "file_path": f"c/{photo['file_path'][2:]}"} for photo in sites]
+    items = [deployment(photos=sites, source=DeploymentSource.PATTERN)]
+    (row,) = parse_table(draft(survey(items, in_order(sites)), ()), "draft.csv").rows
+    assert row.folder == "CARD"
+    comments = dict(row.deployment.columns)["deploymentComments"]
+    assert "photographs of 2 folders: CARD/a, CARD/b: a row for each" in comments
+    items.append(deployment("d2", other, source=DeploymentSource.PATTERN))
+    both = parse_table(draft(survey(items, in_order(sites + other)), ()), "draft.csv").rows
+    assert [row.folder for row in both] == ["CARD", "CARD/c"]
+    spread = [{**photo, "file_path": f"{'ac'[at % 2]}/y{at:04d}.JPG"} for at, photo in enumerate(other)]
+    items[1] = deployment("d2", spread, source=DeploymentSource.PATTERN)
+    both = parse_table(draft(survey(items, in_order(sites + spread)), ()), "draft.csv").rows
+    assert [row.folder for row in both] == [None, None]
 
 
 names = st.one_of(

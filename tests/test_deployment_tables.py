@@ -165,6 +165,14 @@ def test_european_spreadsheets() -> None:
     )
 
 
+def test_lines_may_end_in_more_separators_than_the_header() -> None:
+    """Empty cells beyond the last column are nothing; what stands in one is a problem."""
+    read = table("deploymentID;latitude;longitude;;\r\nd1;51,5;3,25;;;;\r\nd2\r\n;;;;;;;\r\n")
+    assert [item.deployment.deployment_id for item in read.rows] == ["d1", "d2"]
+    (problem,) = problems("deploymentID,latitude,longitude\nd1,51,5,3,25\n")
+    assert "line 2: 5 cells for 3 columns; quote cells that have commas in them" in problem
+
+
 def test_text_of_decimal_commas_is_left_alone() -> None:
     """A column that is not all numbers keeps its commas."""
     assert dict(only("deploymentID;cover\nd1;beech, oak\n").columns) == {"cover": "beech, oak"}
@@ -429,6 +437,68 @@ def test_drift_and_calendar_shifts_need_dates() -> None:
 def test_rows_that_cannot_stand_beside_each_other(text: str, why: str) -> None:
     """Named with both lines and what to do."""
     assert any(why in problem for problem in problems(text))
+
+
+def test_readings_of_a_gps_receiver_are_one_place_and_a_slip_is_not() -> None:
+    """Metres apart, the first line counts and that is said; further apart, both lines and the distance are told."""
+    header = "deploymentID,locationID,latitude,longitude\n"
+    read = table(header + "d1,A,56.36,-112.47\nd2,A,56.3602,-112.4703\nd3,B,,\nd4,B,1,179.9999\nd5,B,1,-179.9999\n")
+    assert [(item.latitude, item.longitude) for item in read.locations] == [(56.36, -112.47), (1.0, 179.9999)]
+    (note,) = [note for note in read.notes if "earlier line" in note]
+    assert "2 rows have their place up to 29 m from where an earlier line" in note
+    (problem,) = problems(header + "d1,A,56.36,-112.47\nd2,A,,\nd3,A,56.36,-113.47\n")
+    assert "line 4: locationID 'A' has other latitude and longitude than on line 2, 61.6 km away" in problem
+    (problem,) = problems("Station,Camera,lat,lon\nA,1,1,1\nA,2,1,1.005\n")
+    assert "Station 'A' has" in problem
+    assert "556 m away; correct one, or give the place another Station" in problem
+
+
+@pytest.mark.parametrize("text", ["1_0", "nan", "inf", "\u0661\u0660", "0x10", "51 30", ""])
+def test_degrees_are_plain_numbers(text: str) -> None:
+    """What Python, not people, takes for a number is none."""
+    (problem,) = problems(f'deploymentID,latitude,longitude\nd1,"{text}",2\n')
+    assert "line 2: latitude" in problem
+
+
+def test_what_looks_like_a_slip_but_may_be_right_is_said() -> None:
+    """Names that differ in capitals, a place in the Gulf of Guinea, offsets that could be minutes; taken as they are."""
+    read = table("deploymentID,locationID,latitude,longitude,clockOffset\nd1,North,0,0,-5:00\nd2,north,,,01:00:00\n")
+    said = "\n".join(read.notes)
+    assert "'North' and 'north' differ in capitals only, and are different places" in said
+    assert "of 'North' are 0, in the sea" in said
+    assert "1 clock offsets such as '-5:00' are read as hours and minutes" in said
+    assert "no line below the header" in "\n".join(table("deploymentID\n").notes)
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "a\nb", "a\u2028b"])
+def test_names_with_characters_that_nobody_sees_are_refused(name: str) -> None:
+    """They would never be found again."""
+    (problem,) = problems(f'deploymentID,locationID\nd1,"{name}"\n')
+    assert "locationID" in problem
+    assert "a character that nobody sees" in problem
+
+
+@pytest.mark.parametrize(
+    ("header", "whose"),
+    [
+        ("Station,Species,DateTimeOriginal", "camtrapR's table of records"),
+        ("mediaID,deploymentID,timestamp", "Camtrap DP's table of media"),
+        ("observationID,deploymentID,eventID", "Camtrap DP's table of observations"),
+        ("project_id,deployment_id,image_id,filename", "Wildlife Insights' table of images"),
+        ("File,RelativePath,deploymentID", "Timelapse's table of photographs"),
+    ],
+)
+def test_another_table_is_recognised_in_one_sentence(header: str, whose: str) -> None:
+    """Not in one for every line that names a station again."""
+    (problem,) = problems(f"{header}\n" + f"A{header.count(',') * ',b'}\n" * 30)
+    assert f"line 1: this is {whose}" in problem
+
+
+def test_problems_end_somewhere() -> None:
+    """Fifty are told, the others counted."""
+    told = problems("deploymentID,deploymentStart\n" + "".join(f"d{number},soon\n" for number in range(60)))
+    assert len(told) == 51
+    assert told[-1] == "deployments.csv: 10 more problems"
 
 
 def test_cameras_that_are_changed_on_one_day_do_not_overlap() -> None:

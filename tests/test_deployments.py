@@ -133,7 +133,7 @@ def test_all_problems_at_once_each_with_line_and_column() -> None:
         r"line 7: deploymentEnd is not after deploymentStart",
         r"line 8: 8 cells for 7 columns; quote",
         r"line 9: latitude and longitude go together",
-        r"line 11: locationID 'L2' has other latitude and longitude than on an earlier line",
+        r"line 11: locationID 'L2' has other latitude and longitude than on line 10, 111.2 km away",
         r"line 11: folder 'DCIM/100RECNX' is one that cameras make themselves; name",
         r"line 12: deploymentEnd '9999-12-31' has no possible year; .* empty",
         r"line 13: deploymentEnd is more than ten years after deploymentStart",

@@ -85,6 +85,9 @@ def test_commands_in_the_documents_exist(page: str) -> None:
             continue
         command = main.commands.get(rest[0])
         assert command is not None, line
+        if isinstance(command, click.Group):
+            command, rest = command.commands.get(rest[1]), rest[1:]
+            assert command is not None, line
         options = {option for parameter in command.params for option in parameter.opts}
         if rest[0] != "train":
             assert {word for word in rest[1:] if word.startswith("--")} <= options, line

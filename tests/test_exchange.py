@@ -104,7 +104,7 @@ def test_a_review_in_timelapse_goes_out_and_comes_back(survey: Path) -> None:
         writer.writeheader()
         writer.writerows(seen.values())
     outcome = json.loads(said("import", "reviewed.csv", "--json"))[0]
-    assert (outcome["labels"], outcome["matched"], outcome["by_human"]) == (2, 2, True)
+    assert (outcome["labels"], outcome["matched"], outcome["people"]) == (2, 2, 2)
     human = ask("select * from observations where classification_method = 'human' and observation_level = 'event'")
     assert [(row["scientific_name"], row["count"], row["classified_by"]) for row in human] == [
         ("Vulpes vulpes", 2, "Ann")
@@ -122,14 +122,25 @@ def test_a_review_in_timelapse_goes_out_and_comes_back(survey: Path) -> None:
 
 
 def test_our_own_packages_read_back_as_what_they_say(survey: Path) -> None:
-    """Camtrap DP, MegaDetector and Wildlife Insights files that we wrote find all their photographs here."""
-    said("export", "camtrap-dp", "megadetector", "wildlife-insights", "--out", "out", "--with-people")
-    for path in ("out/camtrap-dp", "out/megadetector/megadetector.json", "out/wildlife-insights/images.csv"):
-        outcome = json.loads(said("import", path, "--dry-run", "--json"))[0]
-        assert outcome["labels"] > 0, path
+    """A person's labels come back to their photographs; what our own models said does not return as another's word."""
+    rows_ = "".join(f"IMG_{number:04}.JPG,L01_CAM1,Vulpes vulpes,true,Ann\n" for number in range(2))
+    Path("ann.csv").write_text("File,RelativePath,Species,Reviewed,ReviewedBy\n" + rows_, "utf-8")
+    said("import", "ann.csv", "--as", "human")
+    said("export", "camtrap-dp", "timelapse", "megadetector", "wildlife-insights", "--out", "out", "--with-people")
+    people = {}
+    for name in (
+        "camtrap-dp",
+        "timelapse/timelapse.csv",
+        "wildlife-insights/images.csv",
+        "megadetector/megadetector.json",
+    ):
+        outcome = json.loads(said("import", f"out/{name}", "--dry-run", "--json"))[0]
         assert (outcome["unmatched"], outcome["ambiguous"]) == (0, 0), outcome
-        assert not outcome["by_human"], path
-    assert ask("select count(*) as n from imports") == [{"n": 0}]
+        assert outcome["labels"] == outcome["people"] == outcome["matched"], name
+        people[name.split("/", 1)[0]] = outcome["people"]
+    # The package also says so of the event, once for each of its three frames; Wildlife Insights' rows are frames alone.
+    assert people == {"camtrap-dp": 5, "timelapse": 2, "wildlife-insights": 3, "megadetector": 0}
+    assert ask("select count(*) as n from imports") == [{"n": 1}]
 
 
 def test_a_packages_deployments_become_a_table(survey: Path) -> None:

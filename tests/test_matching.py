@@ -162,7 +162,7 @@ def test_sentences_count_each_kind_and_name_five() -> None:
     assert (matched.unmatched, matched.ambiguous) == (9, 1)
     assert matched.sentences[0].startswith("9 labels: name no photograph that is here")
     assert len(matched.sentences) == 1 + 5 + 1 + 1
-    assert matched.sentences[-1] == "line or place 99: IMG_0001.JPG"
+    assert matched.sentences[-1] == "99: IMG_0001.JPG"
 
 
 def test_nothing_matches_nothing() -> None:

@@ -9,7 +9,7 @@ import click
 
 from ctwatch import __version__
 from ctwatch.cli import files, look, work
-from ctwatch.errors import CtwatchError, Interrupted
+from ctwatch.errors import CtwatchError, Interrupted, StoreError
 
 
 class _Commands(click.Group):
@@ -28,12 +28,18 @@ class _Commands(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             ctx.exit(0)
+        except OSError as error:
+            logging.debug("what the operating system refused", exc_info=True)
+            click.echo(f"ctwatch: {error.filename or 'the output'}: {error.strerror or error}", err=True)
+            ctx.exit(StoreError.exit_code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    "ctwatch", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option(
     "-c", "--config", "config_path", type=click.Path(path_type=Path), envvar="CTWATCH_CONFIG",
     help="Configuration file; config.toml here if there is one, else the defaults.",

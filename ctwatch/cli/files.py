@@ -16,7 +16,7 @@ EXPORTS = (
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice(EXPORTS))
+@click.argument("names", nargs=-1, type=click.Choice(EXPORTS), metavar="[NAMES]...")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write into.")
 @click.option(
     "--with-people", is_flag=True, help="Also photographs that show people; left out or not public otherwise."
@@ -24,6 +24,7 @@ EXPORTS = (
 @click.option("--wiqid", is_flag=True, help="occupancy: name covariates effort1, effort2 ... as wiqid wants them.")
 @click.option("--scale-effort", is_flag=True, help="occupancy: effort as (x - mean) / sd; both are written beside it.")
 @click.option("--dates-as-names", is_flag=True, help="occupancy: columns 2026-05-01_2026-05-07 instead of o1, o2 ...")
+@json_option
 @click.pass_context
 def export(
     ctx: click.Context,
@@ -33,8 +34,11 @@ def export(
     wiqid: bool,
     scale_effort: bool,
     dates_as_names: bool,
+    as_json: bool,
 ) -> None:
-    """Write files for other programs; observations, history and contact-sheet without NAMES.
+    """Write files for other programs.
+
+    Without NAMES: observations, history and contact-sheet.
 
     occupancy: detection histories, effort and covariates for unmarked, spOccupancy, ubms, wiqid and Python, with a
     README.txt. camtrapr: stations, record table, camera operation, survey report. camtrap-dp: a Camtrap DP 1.0.2 package.
@@ -43,10 +47,13 @@ def export(
     from ctwatch import exchange
     from ctwatch.contact_sheet import write_sheet
     from ctwatch.export.occupancy import OccupancyFiles
+    from ctwatch.report import as_json as to_json
     from ctwatch.results import export as export_tables
 
     config = config_of(ctx)
-    wanted = names or RESULTS
+    wanted = tuple(dict.fromkeys(names)) or RESULTS
+    if (wiqid or scale_effort or dates_as_names) and "occupancy" not in wanted:
+        raise click.UsageError("--wiqid, --scale-effort and --dates-as-names go with: ctwatch export occupancy")
     paths: list[Path] = []
     sentences: list[str] = []
     tables = [name for name in wanted if name in ("observations", "history")]
@@ -60,6 +67,9 @@ def export(
         written = exchange.export(config, others, out, with_private=with_people, occupancy=options)
         paths += written.paths
         sentences += written.sentences
+    if as_json:
+        click.echo(to_json({"files": [str(path) for path in paths], "sentences": sentences}))
+        return
     for path in paths:
         click.echo(path)
     for sentence in sentences:
@@ -83,10 +93,11 @@ def take_in(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Take in labels: MegaDetector or SpeciesNet JSON, Timelapse or Wildlife Insights CSV, a Camtrap DP folder.
+    """Take in labels of people, or of other models.
 
-    Labels find their photographs by the end of the path, the time or ctwatch's own id. A person's label always wins and is
-    never lost; what the machines say stays beside it. The same file a second time changes nothing.
+    MegaDetector or SpeciesNet JSON, Timelapse or Wildlife Insights CSV, a Camtrap DP folder. Labels find their photographs
+    by the end of the path, the time or ctwatch's own id. A person's label always wins and is never lost; what the machines
+    say stays beside it. The same file a second time changes nothing.
     """
     from ctwatch.once import take_in_labels
     from ctwatch.report import as_json as to_json
@@ -111,18 +122,23 @@ def deployments() -> None:
 @json_option
 @click.pass_context
 def check(ctx: click.Context, as_json: bool) -> None:
-    """What does not fit: photographs outside their deployment, reset clocks, silent cameras, cards in two deployments ..."""
+    """What does not fit between the table and the photographs.
+
+    Photographs outside their deployment, reset clocks, silent cameras, cards in two deployments ... Nothing is changed:
+    what could be pasted into the table is said.
+    """
+    from ctwatch.deployments.findings import together
     from ctwatch.field_sheet import findings
     from ctwatch.report import as_json as to_json
     from ctwatch.report import show_findings
 
     found, notes = findings(config_of(ctx))
-    if as_json:
-        click.echo(to_json([asdict(item) for item in found]))
-        return
     for note in notes:
         click.echo(f"ctwatch: {note}", err=True)
-    show_findings(console(), found)
+    if as_json:
+        click.echo(to_json([asdict(item) for item in found]))
+    else:
+        show_findings(console(), together(found))
 
 
 @deployments.command()
@@ -154,4 +170,6 @@ def _put(text: str, out: Path | None) -> None:
             file.write(text)
     except FileExistsError:
         raise click.UsageError(f"{out} is there already; name another file, or move it away") from None
+    except OSError as error:
+        raise click.UsageError(f"{out}: cannot be written ({error.strerror}); name another file") from None
     click.echo(out)

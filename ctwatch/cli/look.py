@@ -1,6 +1,7 @@
 """Commands that read: status, reports, questions in SQL, the schema."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +31,16 @@ def status(ctx: click.Context, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name", required=False, type=click.Choice(REPORT_NAMES))
+@click.argument("name", required=False, type=click.Choice(REPORT_NAMES), metavar="[NAME]")
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the survey as one page to read and print."
 )
 @json_option
 @click.pass_context
 def report(ctx: click.Context, name: str | None, html: Path | None, as_json: bool) -> None:
-    """Tables from the published database; all of the first nine without NAME.
+    """Tables of what was found, or the survey in figures.
+
+    Without NAME: cards, species, decisions, effort, deployments, review, failures, duplicates and history.
 
     survey, activity, accumulation and quality look at the survey as a whole: species with naive occupancy and detections
     per 100 camera-days, effort, hours of activity, completeness, and what is wrong with the data. With --html all of it
@@ -45,12 +48,16 @@ def report(ctx: click.Context, name: str | None, html: Path | None, as_json: boo
     """
     from ctwatch import report as reports
 
+    if html is not None and name is not None:
+        raise click.UsageError(f"--html writes the whole survey; leave {name} out")
     config = config_of(ctx)
     if html is not None:
         from ctwatch.surveying import write_page
 
         written = write_page(config, html)
-        click.echo(f"{written.path}: {written.size // 1024} KiB, {written.pictures} pictures")
+        facts = {"file": str(written.path), "bytes": written.size, "pictures": written.pictures}
+        words = f"{written.path}: {written.size // 1024} KiB, {written.pictures} pictures"
+        click.echo(reports.as_json(facts) if as_json else words)
         return
     if name in SURVEY_NAMES:
         from ctwatch.surveying import survey_figures_of
@@ -96,16 +103,22 @@ def _tables(config: "Config", name: str | None, *, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def query(ctx: click.Context, sql: str, as_csv: bool, parquet: Path | None, as_json: bool) -> None:
-    """Ask the published database a question in SQL, such as "select * from detections"."""
+    """Ask the published database a question in SQL, such as "select * from detections".
+
+    `ctwatch schema` says what can be asked for.
+    """
+    if as_csv + as_json + (parquet is not None) > 1:
+        raise click.UsageError("--csv, --json and --parquet exclude each other; leave one")
+    if not sql.strip():
+        raise click.UsageError('the question is empty; ask one, such as "select * from detections"')
     from ctwatch import report as reports
     from ctwatch.export.files import csv_text
     from ctwatch.store.publish import open_published
-    from ctwatch.store.queries import ask, ask_into_parquet
+    from ctwatch.store.queries import ask
 
     folder = config_of(ctx).store_folder
     if parquet is not None:
-        with open_published(folder, may_write=parquet) as connection:
-            count = ask_into_parquet(connection, sql, parquet)
+        count = _into_parquet(folder, sql, parquet)
         click.echo(f"{parquet}: {count} rows")
         return
     with open_published(folder) as connection:
@@ -116,6 +129,23 @@ def query(ctx: click.Context, sql: str, as_csv: bool, parquet: Path | None, as_j
         click.echo(csv_text(rows.columns, ([reports.cell(value) for value in row] for row in rows.rows)), nl=False)
     else:
         reports.show(console(), "Answer", rows)
+
+
+def _into_parquet(folder: Path, sql: str, path: Path) -> int:
+    """Write the answer beside its place and put it there whole, in place of what is there; returns its rows."""
+    from ctwatch.store.publish import open_published
+    from ctwatch.store.queries import ask_into_parquet
+
+    if not path.absolute().parent.is_dir():
+        raise click.UsageError(f"{path.parent} is no folder; make it, or name another file")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open_published(folder, may_write=part) as connection:
+            count = ask_into_parquet(connection, sql, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return count
 
 
 @click.command()

@@ -34,6 +34,12 @@ def console(*, err: bool = False) -> "Console":
     """Return a console for tables, or with `err` for what is said beside them."""
     from rich.console import Console
 
+    class Piped(Console):
+        """One whose reader may go away, as `head` does, without that being an error."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
     # A pipe has no width: give tables room instead of folding them at 80 columns.
     stream = sys.stderr if err else sys.stdout
-    return Console(stderr=err, width=None if stream.isatty() else 160, soft_wrap=False)
+    return Piped(stderr=err, width=None if stream.isatty() else 160, soft_wrap=False)

@@ -55,7 +55,10 @@ def demo(folder: Path, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def check(ctx: click.Context, as_json: bool) -> None:
-    """Check configuration, deployments, inboxes, accelerator, models and database: every problem at once."""
+    """Whether all is ready: every problem at once.
+
+    Looks at configuration, deployments table, inboxes, accelerator, models and database.
+    """
     from ctwatch.check import look
 
     findings = look(config_of(ctx))
@@ -71,7 +74,8 @@ def check(ctx: click.Context, as_json: bool) -> None:
         )
     else:
         for item in findings:
-            click.echo(f"{'PROBLEM' if item.error else 'ok':8}{item.what}: {item.error or item.state}")
+            for line in str(item.error or item.state).splitlines():
+                click.echo(f"{'PROBLEM' if item.error else 'ok':8}{item.what}: {line}")
     ctx.exit(min((item.error.exit_code for item in findings if item.error), default=0))
 
 
@@ -79,7 +83,10 @@ def check(ctx: click.Context, as_json: bool) -> None:
 @click.option("--no-inference", is_flag=True, help="Do not look at photographs that no model has seen yet.")
 @click.pass_context
 def rederive(ctx: click.Context, no_inference: bool) -> None:
-    """Compute events, observations and effort again: other thresholds, deployments, or newly installed models."""
+    """Compute events, observations and effort again.
+
+    After a change of the deployments table or of thresholds, and for newly installed models.
+    """
     from ctwatch.once import derive_again
 
     click.echo(derive_again(config_of(ctx), console(err=True), inference=not no_inference))

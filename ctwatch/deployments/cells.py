@@ -12,6 +12,8 @@ from ctwatch.names import spreadsheet_safe
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _MOST_COLUMNS = 1000
+CONTROLS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
+"""Characters that nobody sees, line ends among them: in a name they are a slip."""
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _DECIMAL_POINT = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
 
@@ -48,9 +50,12 @@ def sheet(text: str, name: str) -> tuple[Sheet, list[str], list[str]]:
         return Sheet((), header_line, ()), problems, notes
     rows = []
     for line, cells in filled[1:]:
+        while len(cells) > len(header) and not cells[-1].strip():
+            cells.pop()  # spreadsheets end some lines with more separators than others
         if len(cells) > len(header):
             problems.append(
-                f"{name} line {line}: {len(cells)} cells for {len(header)} columns; quote cells with {_SEPARATORS[separator]}"
+                f"{name} line {line}: {len(cells)} cells for {len(header)} columns; quote cells that have"
+                f" {_SEPARATORS[separator]} in them"
             )
             continue
         rows.append((line, [_clean(cell) for cell in cells] + [""] * (len(header) - len(cells))))

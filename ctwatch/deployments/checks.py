@@ -20,6 +20,9 @@ from ctwatch.survey import Survey, SurveyDeployment
 _DAY = timedelta(days=1)
 _NUMBERED_AT_ITS_PLACE = re.compile(r"(?i)(?:cam(?:era)?|c|k)?[ _.-]?(?:\d{1,2}|[a-z])")
 """cam1, C2, A: names that cameras have within a station, and share with those of other stations."""
+_POOLED = re.compile(r"folders below are not told apart \(.*\); [^()]*(?:; |$)", re.DOTALL)
+_ITS_DATES = re.compile(r"photographs of [0-9-]{10} lie outside its dates; correct these, or the clock(?:; |$)")
+"""What `assign` says of the first photograph that does not fit; here all are looked at."""
 _WORKING = {"camerafunctioning", "functioning", "ok", "yes", "true", "1", ""}
 _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 
@@ -46,7 +49,7 @@ def check(survey: Survey, table: DeploymentTable | None) -> list[Finding]:
 
 def _of_one(item: SurveyDeployment, rows: Rows, survey: Survey, table: DeploymentTable | None) -> Iterator[Finding]:
     deployment, media = item.deployment, survey.media
-    yield from _mapping(deployment, table is not None and bool(table.rows), len(rows))
+    yield from _mapping(deployment, table is not None and bool(table.rows), rows, survey)
     if not len(rows):
         yield Finding(
             Kind.NO_PHOTOGRAPHS,
@@ -73,8 +76,8 @@ def _of_one(item: SurveyDeployment, rows: Rows, survey: Survey, table: Deploymen
     yield from _said_to_fail(deployment)
 
 
-def _mapping(deployment: Deployment, has_table: bool, media: int) -> Iterator[Finding]:
-    flag = deployment.flag
+def _mapping(deployment: Deployment, has_table: bool, rows: Rows, survey: Survey) -> Iterator[Finding]:
+    flag, media = deployment.flag or "", len(rows)
     missing = has_table and deployment.source not in (DeploymentSource.TABLE, DeploymentSource.SERIAL)
     if missing:
         yield Finding(
@@ -85,16 +88,36 @@ def _mapping(deployment: Deployment, has_table: bool, media: int) -> Iterator[Fi
             "add a row for it, or write the folder into the row that it is (column folder)",
             media=media,
         )
-        flag = "; ".join(part for part in (flag or "").split("; ") if part != "not in the deployments table")
+        flag = "; ".join(part for part in flag.split("; ") if part != "not in the deployments table")
+    if _POOLED.search(flag):
+        flag = _POOLED.sub("", flag)
+        folders = _folders(rows, survey)
+        if len(folders) > 1:
+            yield Finding(
+                Kind.FLAGGED,
+                Severity.WARNING,
+                deployment.deployment_id,
+                f"its {counted(media)} lie in {len(folders)} folders, which are not told apart: {some(folders)}",
+                "if they are of several cameras, drop them one by one, or give each a row with its folder in the"
+                " deployments table",
+                media=media,
+            )
+    flag = _ITS_DATES.sub("", flag).removesuffix("; ")
     if flag:
-        yield Finding(
-            Kind.FLAGGED,
-            Severity.WARNING,
-            deployment.deployment_id,
-            flag,
-            "look at it; a row with its folder in the deployments table settles where photographs belong",
-            media=media,
-        )
+        sentence, remedy = flag, "a row with its folder in the deployments table settles where photographs belong"
+        if deployment.deployment_id.endswith(UNASSIGNED):
+            sentence = flag.removesuffix("; split them")
+            remedy = "correct the dates in the table so that one deployment covers each, or name their folders in it"
+        elif not missing and "; " in flag and deployment.source is not DeploymentSource.FOLDER:
+            sentence, _, remedy = flag.rpartition("; ")
+        yield Finding(Kind.FLAGGED, Severity.WARNING, deployment.deployment_id, sentence, remedy, media=media)
+
+
+def _folders(rows: Rows, survey: Survey) -> list[str]:
+    """Return the folders that a deployment's photographs lie in, cameras' own aside, in the order of names."""
+    media = survey.media
+    parents = {(media.card_name[row], media.file_path[row].rpartition("/")[0]) for row in rows.tolist()}
+    return sorted({"/".join(telling([card, *parent.split("/")])) for card, parent in parents})
 
 
 def _no_time(deployment: Deployment, rows: Rows, survey: Survey) -> Iterator[Finding]:

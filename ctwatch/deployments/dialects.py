@@ -57,6 +57,14 @@ _PLAIN = {
     "utmx", "utmy", "altitude", "elevation", "coordinates",
 } | _FROM_WILDLIFE_INSIGHTS  # fmt: skip
 """Words of the field that are columns of nobody's deployment but no slips of the pen either: covariates."""
+_OF_OTHER_TABLES: Mapping[str, str] = {
+    "datetimeoriginal": "camtrapR's table of records",
+    "mediaid": "Camtrap DP's table of media or observations",
+    "observationid": "Camtrap DP's table of observations",
+    "imageid": "Wildlife Insights' table of images",
+    "relativepath": "Timelapse's table of photographs",
+}
+"""Columns that no table of deployments has, and whose they are."""
 _NUMBERED = re.compile(r"(outage|problem)(\d*)(from|start|to|end|note)")
 _REFERENCE = re.compile(r"reference(photo|time)(\d*)")
 _NEARLY_NUMBERED = re.compile(
@@ -104,6 +112,9 @@ def columns(header: Sequence[str], place: str) -> tuple[list[Column], Dialect, l
     problems: list[str] = []
     notes: list[str] = []
     keys = [plain(cell) for cell in header]
+    if other := next((_OF_OTHER_TABLES[key] for key in keys if key in _OF_OTHER_TABLES), None):
+        told = f"{place}: this is {other}; give the one with a line for each camera from setup to retrieval"
+        return [], _dialect(set(keys), {}), [told], []
     problems += [
         f"{place}: column {header[at].strip()} is there twice; leave one"
         for at, key in enumerate(keys)
@@ -127,7 +138,7 @@ def columns(header: Sequence[str], place: str) -> tuple[list[Column], Dialect, l
         elif name := _KNOWN.get(key):
             if key != name.lower() and name in own:
                 notes.append(f"{place}: column {text} is kept as a covariate, for there is a column {name}")
-            elif key != name.lower() and name in taken:
+            elif key != name.lower() and name in taken and plain(taken[name]) != key:
                 problems.append(
                     f"{place}: columns {taken[name]} and {text} both mean {name}; leave one, or name that one {name}"
                 )
@@ -143,7 +154,7 @@ def columns(header: Sequence[str], place: str) -> tuple[list[Column], Dialect, l
     if not taken.keys() & {"deploymentID", "locationID", "locationName", "folder"}:
         problems.append(
             f"{place}: no column deploymentID (Camtrap DP, Wildlife Insights), Station (camtrapR) or folder;"
-            " the first line must name the columns"
+            " the first line must name the columns, with commas, semicolons or tabs between them"
         )
     return found, dialect, problems, notes
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from ctwatch.deployments import dialects, offsets
 from ctwatch.deployments.assign import UNASSIGNED
+from ctwatch.deployments.cells import CONTROLS
 from ctwatch.deployments.dates import YEARS
-from ctwatch.deployments.findings import Finding, Kind, Rows, cell
+from ctwatch.deployments.findings import Finding, Kind, Rows, cell, some
 from ctwatch.deployments.folders import composed, telling
 from ctwatch.deployments.table import DeploymentTable
 from ctwatch.domain import Deployment, DeploymentSource, Outage
@@ -26,7 +27,6 @@ _OPTIONAL = ("session", "clockOffset", "clockOffsetEnd")
 _OF_DATES = r"deployment(Start|End)|clockOffset(End)?|outage.*"
 _LONGEST = timedelta(days=3650)
 _DAY = timedelta(days=1)
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
 
 
 def draft(survey: Survey, findings: Sequence[Finding], table: DeploymentTable | None = None) -> str:
@@ -47,7 +47,8 @@ def draft(survey: Survey, findings: Sequence[Finding], table: DeploymentTable | 
         if finding.deployment_id is not None and finding.proposal:
             cells = " ".join(f"{name}={value}" for name, value in finding.proposal)
             comments.setdefault(finding.deployment_id, []).append(f"PROPOSED: {cells} ({finding.sentence})")
-    folders = {row.deployment.deployment_id: row.folder for row in table.rows} if table else {}
+    folders = _folders({name: np.array(rows, dtype=np.int64) for name, rows in of_deployment.items()}, survey.media)
+    folders |= {row.deployment.deployment_id: row.folder for row in table.rows if row.folder} if table else {}
     ids = _different([item.deployment.deployment_id for item in items], _plain)
     places = _different([item.deployment.location_id for item in items], _one_underscore)
     lines = []
@@ -57,11 +58,13 @@ def draft(survey: Survey, findings: Sequence[Finding], table: DeploymentTable | 
         line = {
             "deploymentID": ids[key],
             "locationID": places[item.deployment.location_id],
-            "folder": folders.get(key) or _folder(survey.media, rows),
+            "folder": folders.get(key, ""),
             **_camera(item.deployment, rows, survey.media),
             **_sheet(item, doubtful=key in doubtful),
         }
-        line["deploymentComments"] = _joined(line.get("deploymentComments", ""), *comments.get(key, ()))
+        line["deploymentComments"] = _joined(
+            line.get("deploymentComments", ""), _several(rows, survey.media), *comments.get(key, ())
+        )
         lines.append(line)
     _clear_overlaps(lines)
     return _text(lines)
@@ -144,12 +147,52 @@ def _models(media: MediaColumns, rows: Rows) -> list[str]:
     return ["-".join(part.strip() for part in pair if part and part.strip()) for pair in pairs]
 
 
-def _folder(media: MediaColumns, rows: Rows) -> str:
-    """Return the folder that all photographs lie in, cameras' own folders aside; empty if there are several."""
+def _paths(rows: Rows, media: MediaColumns) -> set[tuple[str, ...]]:
+    """Return the folders that photographs lie in, level by level, cameras' own folders aside."""
     parents = {(media.card_name[row], media.file_path[row].rpartition("/")[0]) for row in rows.tolist()}
-    folders = {"/".join(telling([card, *parent.split("/")])) for card, parent in parents}
-    folder = folders.pop() if len(folders) == 1 else ""
-    return "" if "\\" in folder or folder != _plain(folder) else folder
+    return {tuple(telling([card, *parent.split("/")])) for card, parent in parents}
+
+
+def _folders(rows: Mapping[str, Rows], media: MediaColumns) -> dict[str, str]:
+    """Return the folder that all photographs of a deployment lie in or below, where it is theirs alone.
+
+    A folder above those of other deployments is theirs too if each of these has one further down, for the longest counts.
+    """
+    paths = {name: _paths(each, media) for name, each in rows.items()}
+    found = {name: _common(each) for name, each in paths.items() if _common(each)}
+    while True:
+        doubtful = [
+            name
+            for name, folder in found.items()
+            if paths[name] != {folder}
+            and any(
+                path[: len(folder)] == folder and len(found.get(other, ())) <= len(folder)
+                for other, each in paths.items()
+                for path in each
+                if other != name
+            )
+        ]
+        if not doubtful:
+            break
+        for name in doubtful:
+            del found[name]
+    texts = {name: "/".join(folder) for name, folder in found.items()}
+    return {name: text for name, text in texts.items() if "\\" not in text and text == _plain(text)}
+
+
+def _common(paths: set[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the levels that all paths begin with."""
+    first, last = min(paths, default=()), max(paths, default=())
+    same = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
+    return first[: min(len(first), len(last)) if same is None else same]
+
+
+def _several(rows: Rows, media: MediaColumns) -> str:
+    """Say in which folders photographs lie, if in several."""
+    folders = sorted("/".join(path) for path in _paths(rows, media))
+    if len(folders) < 2:
+        return ""
+    return f"photographs of {len(folders)} folders: {some(folders)}: a row for each if these are several cameras"
 
 
 def _different(names: Sequence[str], change: Callable[[str], str]) -> Mapping[str, str]:
@@ -171,7 +214,7 @@ def _different(names: Sequence[str], change: Callable[[str], str]) -> Mapping[st
 
 def _plain(text: str) -> str:
     """Return text as it comes back from a cell: in one line, accents composed."""
-    return composed(_CONTROLS.sub(" ", text)).strip()
+    return composed(CONTROLS.sub(" ", text)).strip()
 
 
 def _one_underscore(text: str) -> str:
@@ -245,5 +288,5 @@ def _by_number(name: str) -> tuple[str, int, int]:
 
 def _cell(text: str) -> str:
     """Return a cell in one line that no spreadsheet runs; numbers stay numbers."""
-    plain = _CONTROLS.sub(" ", text).strip()
+    plain = CONTROLS.sub(" ", text).strip()
     return plain if re.fullmatch(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", plain) else spreadsheet_safe(plain)

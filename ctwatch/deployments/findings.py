@@ -1,7 +1,7 @@
 """What a check of deployments finds: a sentence, how bad it is, and a correction ready to paste, never one applied."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -38,6 +38,8 @@ class Kind(StrEnum):
     FLAGGED = "flagged"
     SHARED_CARD = "shared_card"
     CAMERA_TWICE = "camera_twice"
+    TABLE_CHANGED = "table_changed"
+    """Since the photographs were mapped with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,26 @@ class Finding:
     """Photographs concerned."""
     examples: tuple[str, ...] = ()
     """Some of them, card and path."""
+
+
+def together(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings for people: those that say the same of many deployments are one, at the place of the first."""
+    alike: dict[tuple[object, ...], list[Finding]] = {}
+    for item in findings:
+        key: tuple[object, ...] = (item.kind, item.severity, item.sentence, item.remedy)
+        if item.proposal or item.examples or item.deployment_id is None:
+            key = (id(item),)
+        alike.setdefault(key, []).append(item)
+    return [
+        replace(
+            items[0],
+            deployment_id=some([str(item.deployment_id) for item in items])
+            if len(items) > 1
+            else items[0].deployment_id,
+            media=sum(item.media for item in items),
+        )
+        for items in alike.values()
+    ]
 
 
 def in_words(amount: timedelta) -> str:

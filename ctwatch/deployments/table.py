@@ -1,13 +1,14 @@
 """The deployments table: Camtrap DP's, camtrapR's, Wildlife Insights' or a list of folders -> checked deployments."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ctwatch.deployments import dates, dialects, fields
-from ctwatch.deployments.cells import Sheet, sheet
+from ctwatch.deployments.cells import CONTROLS, Sheet, sheet
 from ctwatch.deployments.fields import Row
 from ctwatch.deployments.folders import telling
 from ctwatch.domain import Deployment, DeploymentSource, Location
@@ -16,6 +17,12 @@ from ctwatch.errors import ConfigError
 _LONGEST = timedelta(days=3653)
 """A deployment beyond ten years is a slip of the pen, and would make every table as long."""
 _NOON = timedelta(hours=12)
+_MOST_PROBLEMS = 50
+_SAME_PLACE_M = 100.0
+"""Metres within which two readings of a GPS receiver are one place."""
+_METRES_PER_DEGREE = 111_195.0
+_NUMBER = re.compile(r"[+-]?\d{1,9}(?:\.\d*)?(?:[eE]-?\d{1,3})?", re.ASCII)
+_TWO_NUMBERS = re.compile(r"[+-]?\s*\d+:\d+", re.ASCII)
 _NAMES = {"deploymentID", "locationID", "locationName", "folder"}
 """Where NA is a name, not R's word for nothing."""
 _FIELDS = {
@@ -66,11 +73,11 @@ def parse_table(text: str, name: str) -> DeploymentTable:
     notes += told
     for row in rows:
         _dates(row, order, problems)
-    locations: dict[str, Location] = {}
+    places = _Places()
     lines: list[tuple[int, TableRow]] = []
     for row, deployment_id in _identified(rows, dialect, problems):
         location = _location(row, deployment_id, problems)
-        _same_place(locations, location, row.place, problems)
+        places.take(location, row, problems)
         points, references = fields.clock(row, order, problems)
         deployment = Deployment(
             deployment_id,
@@ -91,11 +98,16 @@ def parse_table(text: str, name: str) -> DeploymentTable:
         lines.append((row.line, TableRow(deployment, _folder(row, problems))))
     _overlaps(lines, name, problems, unnamed=not dialect.has_ids)
     if problems:
-        raise ConfigError(sorted(problems, key=lambda problem: _line_of(problem, name)))
+        problems.sort(key=lambda problem: _line_of(problem, name))
+        more = [f"{name}: {len(problems) - _MOST_PROBLEMS} more problems"] if len(problems) > _MOST_PROBLEMS else []
+        raise ConfigError(problems[:_MOST_PROBLEMS] + more)
     notes += _not_of_camtrap_dp([row for _, row in lines], name)
+    notes += [f"{name}: {sentence}" for sentence in (*_offsets_of_two(rows), *places.notes())]
+    if not lines:
+        notes.append(f"{name}: no deployment, for there is no line below the header")
     found = dict.fromkeys(key for _, row in lines for key, _ in row.deployment.columns)
     covariates = tuple(key for key in found if key not in dialects.CAMTRAP_DP)
-    return DeploymentTable(tuple(row for _, row in lines), tuple(locations.values()), covariates, tuple(notes))
+    return DeploymentTable(tuple(row for _, row in lines), tuple(places.known.values()), covariates, tuple(notes))
 
 
 def _rows(cells: Sheet, columns: Sequence[dialects.Column], name: str, notes: list[str]) -> list[Row]:
@@ -219,6 +231,11 @@ def _location(row: Row, deployment_id: str, problems: list[str]) -> Location:
         for name in (location_id, row.cells.get("cameraID", ""), row.cells.get("session", ""))
         if "__" in name
     ]
+    problems += [
+        f"{row.place}: {row.header(name)} {row.cells[name]!r} has a character that nobody sees; type it anew"
+        for name in ("deploymentID", "locationID", "locationName", "cameraID", "session", "folder")
+        if CONTROLS.search(row.cells.get(name, ""))
+    ]
     if ("latitude" in row.cells) != ("longitude" in row.cells):
         problems.append(f"{row.place}: latitude and longitude go together; write both or none")
     return Location(
@@ -233,30 +250,79 @@ def _degrees(row: Row, name: str, limit: int, problems: list[str]) -> float | No
     text = row.cells.get(name)
     if text is None:
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
+    value = float(text) if _NUMBER.fullmatch(text) else float("nan")
     if not -limit <= value <= limit:
         problems.append(f"{row.place}: {row.header(name)} {text!r} is not within -{limit} to {limit} decimal degrees")
         return None
     return value
 
 
-def _same_place(locations: dict[str, Location], location: Location, place: str, problems: list[str]) -> None:
-    """Take a location; what an earlier line left open is filled in, what it says otherwise is a problem."""
-    known = locations.setdefault(location.location_id, location)
-    if location.latitude is not None and location.longitude is not None:
-        if known.latitude is None or known.longitude is None:
-            known = replace(known, latitude=location.latitude, longitude=location.longitude)
-        elif (known.latitude, known.longitude) != (location.latitude, location.longitude):
-            problems.append(
-                f"{place}: locationID {location.location_id!r} has other latitude and longitude than on an earlier"
-                " line; correct one, or give the place another locationID"
+@dataclass(slots=True)
+class _Places:
+    """The locations of a table, each as the first line that says something of it has it."""
+
+    known: dict[str, Location] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    """The line that a location's coordinates are from."""
+    nearby: list[float] = field(default_factory=list)
+    """Distances in metres of other readings of the same place."""
+
+    def take(self, location: Location, row: Row, problems: list[str]) -> None:
+        """Take a row's location; what an earlier line left open is filled in, what it says otherwise is a problem."""
+        name = location.location_id
+        known = self.known.setdefault(name, location)
+        if location.latitude is not None and location.longitude is not None:
+            if known.latitude is None or known.longitude is None or name not in self.lines:
+                known = replace(known, latitude=location.latitude, longitude=location.longitude)
+                self.lines[name] = row.line
+            elif away := _metres((known.latitude, known.longitude), (location.latitude, location.longitude)):
+                if away <= _SAME_PLACE_M:
+                    self.nearby.append(away)
+                else:
+                    far = f"{away / 1000:.1f} km" if away >= 1000 else f"{away:.0f} m"
+                    header = row.header("locationID" if "locationID" in row.cells else "locationName")
+                    problems.append(
+                        f"{row.place}: {header} {name!r} has other latitude and longitude than on line"
+                        f" {self.lines[name]}, {far} away; correct one, or give the place another {header}"
+                    )
+        if known.location_name is None:
+            known = replace(known, location_name=location.location_name)
+        self.known[name] = known
+
+    def notes(self) -> list[str]:
+        """Say what was assumed of places, and what looks like a slip."""
+        told = []
+        if self.nearby:
+            told.append(
+                f"{len(self.nearby)} rows have their place up to {max(self.nearby):.0f} m from where an earlier line of the"
+                " same place has it; what comes first is taken"
             )
-    if known.location_name is None:
-        known = replace(known, location_name=location.location_name)
-    locations[location.location_id] = known
+        spelt: dict[str, list[str]] = {}
+        for name in self.known:
+            spelt.setdefault(name.casefold(), []).append(name)
+        told += [
+            f"{' and '.join(map(repr, names))} differ in capitals only, and are different places"
+            for names in spelt.values()
+            if len(names) > 1
+        ]
+        nowhere = [name for name, place in self.known.items() if place.latitude == 0 and place.longitude == 0]
+        if nowhere:
+            told.append(f"latitude and longitude of {nowhere[0]!r} are 0, in the sea; leave empty what is not known")
+        return told
+
+
+def _metres(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return how far two places are from each other, (latitude, longitude) in degrees; exact enough for near ones."""
+    north = other[0] - one[0]
+    east = (other[1] - one[1] + 180) % 360 - 180 if other[1] != one[1] else 0.0
+    return math.hypot(north, east * math.cos(math.radians((one[0] + other[0]) / 2))) * _METRES_PER_DEGREE
+
+
+def _offsets_of_two(rows: Sequence[Row]) -> list[str]:
+    """Say how offsets like 5:00 are read, which could be minutes and seconds as well."""
+    texts = [row.cells[name] for row in rows for name in ("clockOffset", "clockOffsetEnd") if name in row.cells]
+    short = [text for text in texts if _TWO_NUMBERS.fullmatch(text)]
+    return [f"{len(short)} clock offsets such as {short[0]!r} are read as hours and minutes"] if short else []
 
 
 def _folder(row: Row, problems: list[str]) -> str | None:

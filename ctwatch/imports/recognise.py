@@ -134,7 +134,7 @@ def _hint(table: Table) -> str:
 
 
 def _unknown(path: Path, hint: str) -> ConfigError:
-    return ConfigError([f"{path}: is not known as labels; {hint}", *(f"read is {phrase}" for phrase in ACCEPTED)])
+    return ConfigError([f"{path}: is not known as labels; {hint}", *(f"taken in is {phrase}" for phrase in ACCEPTED)])
 
 
 def _is_folder(path: Path) -> bool:

@@ -89,6 +89,9 @@ def read(path: Path, by: str | None = None) -> ImportedFile:
                 author = clean(row["identifiedby"])
                 machine = _MACHINE.fullmatch(author) is not None
                 answers = _answers(row, machine)
+                if machine and answers == (Answer(UNKNOWN, answers[0].count, answers[0].probability),):
+                    notes.skip("rows in which a model found nothing to say")
+                    continue
             except Unusable as error:
                 notes.problem(f"line {line}: {error}")
                 continue

@@ -53,7 +53,7 @@ def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> Table:
     """Answer a user's SQL; raises QueryError with DuckDB's words."""
     try:
         cursor = connection.execute(sql)
-        if cursor.description is None:
+        if cursor is None or cursor.description is None:  # nothing but a comment
             return Table((), [])
         return Table(tuple(column[0] for column in cursor.description), cursor.fetchall())
     except duckdb.Error as error:
