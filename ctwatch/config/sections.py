@@ -199,7 +199,8 @@ class Occupancy:
     occasion_days: int = _option(7, "Days in a sampling occasion.", minimum=1, maximum=366)
     first_day: str = _option(
         "survey",
-        "Where the first occasion begins: survey (the first active day of all, or of each session), location (each its own), or a date for"
+        "Where the first occasion begins: survey (the first active day of all, or of each session), location (each its"
+        " own), or a date for"
         " all: 2026-05-01; what was before it is left out.",
     )
     buffer_days: int = _option(
