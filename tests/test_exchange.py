@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
@@ -263,3 +264,43 @@ def test_histories_of_seasons_stand_side_by_side(
     [season] = Path("out/occupancy").glob("Vulpes_vulpes__unmarked_multiseason.csv")
     assert len(rows(season)) == 2
     assert Store(settings).rows("SELECT DISTINCT session FROM deployments ORDER BY 1") == [("2025",), ("2026",)]
+
+
+def test_the_same_survey_has_the_same_numbers_in_every_dialect(survey: Path) -> None:
+    """Events of each species in Camtrap DP, histories and the database; photographs of each in three formats."""
+    with (survey / "config.toml").open("a", encoding="utf-8") as file:
+        file.write("[occupancy]\nindependence_min = 0\n")
+    lines = [
+        f"IMG_{number:04}.JPG,{card},{label},true,Ann\n"
+        for card, first, labels in (
+            (
+                "L01_CAM1",
+                0,
+                ("Vulpes vulpes", "blank", "Sus scrofa|Vulpes vulpes", "Sus scrofa", "Sus scrofa", "human"),
+            ),
+            ("L02_CAM1", 30, ("blank", "blank", "blank", "Vulpes vulpes", "Vulpes vulpes", "unknown")),
+        )
+        for number, label in enumerate(labels, first)
+    ]
+    Path("ann.csv").write_text("File,RelativePath,Species,Reviewed,ReviewedBy\n" + "".join(lines), "utf-8")
+    said("import", "ann.csv", "--as", "human")
+    said("export", "occupancy", "camtrap-dp", "coco", "wildlife-insights", "--out", "out", "--with-people")
+    observed = [row for row in rows(Path("out/camtrap-dp/observations.csv")) if row["scientificName"]]
+    of_events = Counter(row["scientificName"] for row in observed if row["observationLevel"] == "event")
+    assert of_events == {"Vulpes vulpes": 2, "Sus scrofa": 2, "Homo sapiens": 1}
+    records: Counter[str] = Counter()
+    for row in rows(Path("out/occupancy/occupancy_long.csv")):
+        records[row["species"]] += 0 if row["n_records"] == "NA" else int(row["n_records"])
+    assert records == of_events
+    counted = ask("select scientific_name as name, sum(events)::int as n from detections group by all")
+    assert {row["name"]: row["n"] for row in counted} == of_events
+    of_frames = Counter(row["scientificName"] for row in observed if row["observationLevel"] == "media")
+    assert of_frames == {"Vulpes vulpes": 4, "Sus scrofa": 3, "Homo sapiens": 1}
+    coco = json.loads(Path("out/coco/coco_camera_traps.json").read_text("utf-8"))
+    names = {category["id"]: category["name"].replace("human", "Homo sapiens") for category in coco["categories"]}
+    annotated = Counter(names[annotation["category_id"]] for annotation in coco["annotations"])
+    assert {name: annotated[name] for name in of_frames} == of_frames
+    images = rows(Path("out/wildlife-insights/images.csv"))
+    uploaded = Counter(f"{row['genus']} {row['species']}".strip() for row in images)
+    assert {name: uploaded[name] for name in of_frames} == of_frames
+    assert annotated["empty"] == sum(row["common_name"] == "Blank" for row in images) == 4
