@@ -217,8 +217,11 @@ def _bessel(order: int, x: float) -> float:
 def _kappa(moment: float, order: int) -> float:
     """The concentration of the von Mises distribution whose trigonometric moment of this order is given."""
 
+    wave = np.cos(order * _ANGLES)
+
     def of(kappa: float) -> float:
-        return _bessel(order, kappa) / _bessel(0, kappa)
+        weights = np.exp(kappa * (_COSINES - 1))
+        return float(weights @ wave / weights.sum())
 
     if moment <= of(_SMALLEST_KAPPA):
         return 0.0

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ctwatch.config import Config
 from ctwatch.decode import UnusableImage, decode_for_people
 from ctwatch.export.files import write_bytes
+from ctwatch.page import read_original
 from ctwatch.store.publish import open_published
 from ctwatch.store.queries import EventPicture, event_pictures, table
 
@@ -19,7 +20,6 @@ _GAP, _TEXT_WIDTH, _HEAD = 8, 300, 46
 _PAPER, _INK, _FAINT, _RULE = (250, 249, 246), (34, 40, 36), (120, 126, 120), (224, 222, 214)
 _COLOURS = {"blank": (168, 172, 166), "unknown": (214, 137, 16), "unclassified": (190, 60, 50), "human": (90, 90, 160)}
 _ANIMAL = (38, 124, 82)
-PEOPLE = ("human", "Homo sapiens")
 
 
 def write_sheet(config: Config, path: Path, *, most_events: int = 60) -> Path:
@@ -50,7 +50,7 @@ def write(
         _caption(draw, event, top)
         for column, source in enumerate(_chosen(event.frames, most_frames)):
             left = _GAP + _TEXT_WIDTH + column * (_FRAME[0] + _GAP)
-            sheet.paste(_thumbnail(source, hidden=_shows_people(event)), (left, top))
+            sheet.paste(_thumbnail(source, hidden=event.private), (left, top))
     if left_out:
         draw.text(
             (_GAP * 2, sheet.height - 32), f"{left_out} more events are not shown here", fill=_FAINT, font=_font(15)
@@ -84,18 +84,19 @@ def _caption(draw: ImageDraw.ImageDraw, event: EventPicture, top: int) -> None:
         )
 
 
-def _thumbnail(source: str, *, hidden: bool) -> Image.Image:
+def _thumbnail(source: str | None, *, hidden: bool) -> Image.Image:
     box = Image.new("RGB", _FRAME, _RULE)
     message = None
     if hidden:
         message = "a person; not shown"
     else:
+        data = read_original(source) if source is not None else None
         try:
-            pixels = decode_for_people(Path(source).read_bytes(), *_FRAME)
-            picture = Image.fromarray(np.asarray(pixels))
-            box.paste(picture, ((_FRAME[0] - picture.width) // 2, (_FRAME[1] - picture.height) // 2))
-        except OSError:
-            message = "file no longer there"
+            if data is None:
+                message = "file no longer there"
+            else:
+                picture = Image.fromarray(np.asarray(decode_for_people(data, *_FRAME)))
+                box.paste(picture, ((_FRAME[0] - picture.width) // 2, (_FRAME[1] - picture.height) // 2))
         except UnusableImage as error:
             message = str(error.failure)
     if message:
@@ -103,15 +104,11 @@ def _thumbnail(source: str, *, hidden: bool) -> Image.Image:
     return box
 
 
-def _chosen(frames: Sequence[str], most: int) -> list[str]:
+def _chosen(frames: Sequence[str | None], most: int) -> list[str | None]:
     """First, last and evenly between."""
     if len(frames) <= most:
         return list(frames)
     return [frames[round(step * (len(frames) - 1) / (most - 1))] for step in range(most)]
-
-
-def _shows_people(event: EventPicture) -> bool:
-    return any(part in PEOPLE for part in event.decided.split(" + "))
 
 
 def _moment(moment: datetime | None) -> str:

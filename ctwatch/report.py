@@ -343,14 +343,13 @@ def show_findings(console: Console, findings: Sequence[Finding]) -> None:
     for item in sorted(findings, key=lambda each: (ranks.index(each.severity), each.deployment_id or "")):
         head = Text(f"{item.severity:8}", style=_COLOUR_OF[item.severity])
         place = f"{item.deployment_id}: " if item.deployment_id else ""
-        console.print(Text.assemble(head, (in_text(place), "bold"), in_text(item.sentence)), soft_wrap=True)
-        console.print(Text(f"{'':8}{in_text(item.remedy)}"), soft_wrap=True)
+        console.print(Text.assemble(head, (readable(place), "bold"), readable(item.sentence)), soft_wrap=True)
+        console.print(Text(f"{'':8}{readable(item.remedy)}"), soft_wrap=True)
         for name, cell in item.proposal:
-            console.print(Text.assemble(f"{'':8}", (f"{name} ", "dim"), in_text(cell)), soft_wrap=True)
+            console.print(Text.assemble(f"{'':8}", (f"{readable(name)} ", "dim"), readable(cell)), soft_wrap=True)
         if item.examples:
-            console.print(
-                Text(f"{'':8}such as {', '.join(map(in_text, item.examples[:3]))}", style="dim"), soft_wrap=True
-            )
+            such = ", ".join(map(readable, item.examples[:3]))
+            console.print(Text(f"{'':8}such as {such}", style="dim"), soft_wrap=True)
 
 
 def as_json(content: Table | Mapping[str, Any] | Sequence[Any]) -> str:
@@ -375,11 +374,13 @@ def in_text(value: object) -> str:
     return str(value)
 
 
+def readable(value: object) -> str:
+    """Return a value for the terminal; control characters, which names may hold, would be obeyed by it."""
+    return "".join(mark if mark.isprintable() or mark == "\n" else "\ufffd" for mark in in_text(value))
+
+
 def _said(value: object, style: str = "") -> Text:
-    """A value for the terminal; control characters, which names may hold, would be obeyed by it."""
-    return Text(
-        "".join(mark if mark.isprintable() or mark == "\n" else "\ufffd" for mark in in_text(value)), style=style
-    )
+    return Text(readable(value), style=style)
 
 
 def cell(value: object) -> Cell:

@@ -80,14 +80,14 @@ def histories_of(config: Config, connection: "duckdb.DuckDBPyConnection") -> His
 def export(config: Config, folder: Path, names: Sequence[str] = TABLES) -> list[Path]:
     """Write the named tables into a folder from the published database; returns the paths."""
     with open_published(config.store_folder) as connection:
-        rows = queries.event_observations(connection)
-        tables = histories_of(config, connection)
-    _say_dropped(tables.of_species)
+        rows = queries.event_observations(connection) if "observations" in names else None
+        tables = histories_of(config, connection) if "history" in names else None
     written = []
     try:
-        if "observations" in names:
+        if rows is not None:
             written.append(observations.write(folder, rows.columns, rows.rows, config.deployments.utc_offset))
-        if "history" in names:
+        if tables is not None:
+            _say_dropped(tables.of_species)
             written += histories.write(folder, tables.effort, tables.of_species)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written to ({error.strerror}); make room, or mend its rights") from error

@@ -420,3 +420,18 @@ def test_a_name_is_one_however_its_accents_are_written(store: Store, make_card: 
         ),
     )
     assert {(row[0], row[3]) for row in shown(store)} == {("Agut\u00ed", "Ren\u00e9")}
+
+
+def test_an_event_is_hidden_if_a_person_is_on_any_of_its_frames(store: Store, make_card: Make, tmp_path: Path) -> None:
+    """Also where somebody named the event after the animal that is on another frame."""
+    from ctwatch.store.queries import event_pictures
+
+    store.process(make_card("L01", 6))
+    take(store, timelapse(tmp_path, "IMG_0000.JPG,L01,2026-05-01 10:00:00,Vulpes vulpes,,true,Ann,,"))
+    take(store, megadetector(tmp_path, frame("L01/IMG_0001.JPG", 0.9, "2")))
+    with store.database.reading() as connection:
+        pictures = event_pictures(connection, 10)
+    assert [(picture.decided, picture.private) for picture in pictures] == [
+        ("Vulpes vulpes", True),
+        ("unclassified", False),
+    ]

@@ -9,7 +9,7 @@ from ctwatch.names import spreadsheet_safe
 
 Cell = str | float | int | bool | None
 NOT_AVAILABLE = "NA"
-_NEEDS_QUOTES = re.compile('[,"\r\n]')
+_NEEDS_QUOTES = re.compile('["\r\n]')
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]], *, missing: str = "") -> None:
@@ -23,14 +23,22 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]],
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, missing: str = "") -> str:
     """Return the text that `write_csv` writes."""
-    lines = [",".join(_quoted(spreadsheet_safe(name)) for name in header)]
-    lines += [",".join(_quoted(_cell(value, missing)) for value in row) for row in rows]
+    lines = [_line([spreadsheet_safe(name) for name in header])]
+    lines += [_line([_cell(value, missing) for value in row]) for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    line = ",".join(cells)
+    # Hardly any line needs quotes, and one look at it costs less than one at each of its cells.
+    return (
+        line if line.count(",") == len(cells) - 1 and not _NEEDS_QUOTES.search(line) else ",".join(map(_quoted, cells))
+    )
 
 
 def _quoted(cell: str) -> str:
     # Python's writer leaves a lone carriage return bare, and readers then see two rows.
-    return '"' + cell.replace('"', '""') + '"' if _NEEDS_QUOTES.search(cell) else cell
+    return '"' + cell.replace('"', '""') + '"' if "," in cell or _NEEDS_QUOTES.search(cell) else cell
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -50,10 +58,14 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def _cell(value: Cell, missing: str) -> str:
-    if value is None or value != value:
+    if value is None:
         return missing
+    if isinstance(value, str):
+        return spreadsheet_safe(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
+        if value != value:
+            return missing
         return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    return spreadsheet_safe(value) if isinstance(value, str) else str(value)
+    return str(value)

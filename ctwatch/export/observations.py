@@ -39,8 +39,8 @@ def write(folder: Path, columns: Sequence[str], observations: Sequence[Sequence[
             "locationID": values["location_id"],
             "needsReview": values["needs_review"],
             "reviewReason": values["review_reason"],
-            "topLabels": "|".join(values["top_labels"]),
-            "topProbabilities": "|".join(f"{p:.4f}" for p in values["top_probabilities"]),
+            "topLabels": "|".join(values["top_labels"] or ()),
+            "topProbabilities": "|".join(f"{p:.4f}" for p in values["top_probabilities"] or ()),
         }
         rows.append([told.get(name) for name in (*CAMTRAP_DP_COLUMNS, *OUR_COLUMNS)])
     write_csv(path, (*CAMTRAP_DP_COLUMNS, *OUR_COLUMNS), rows)

@@ -43,10 +43,12 @@ class EventPicture:
     event_id: str
     location_id: str
     event_start: datetime | None
-    frames: list[str]
+    frames: list[str | None]
     decided: str
     probability: float | None
     review: str | None
+    private: bool
+    """Somebody is on it, or on one of its frames."""
 
 
 def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> Table:
@@ -119,8 +121,7 @@ def event_observations(connection: duckdb.DuckDBPyConnection) -> Table:
         """
         SELECT observation_id, deployment_id, event_id, event_start, event_end, observation_type, scientific_name,
                classified_by, classification_probability, location_id, needs_review, review_reason, top_labels,
-               top_probabilities, count, classification_method, classification_timestamp, machine_labels,
-               machine_probabilities
+               top_probabilities, count, classification_method, classification_timestamp
         FROM observations WHERE observation_level = 'event'
         ORDER BY deployment_id, event_start NULLS LAST, event_id, observation_id
         """,
@@ -130,12 +131,25 @@ def event_observations(connection: duckdb.DuckDBPyConnection) -> Table:
 def event_pictures(connection: duckdb.DuckDBPyConnection, limit: int) -> list[EventPicture]:
     """Return events in the order of location and time with the places of their frames, at most `limit`."""
     sql = """
-        SELECT e.event_id, e.location_id, e.event_start,
-               (SELECT list(m.source_path ORDER BY x.position) FROM raw.event_media x JOIN media m USING (media_id)
-                WHERE x.event_id = e.event_id),
-               string_agg(coalesce(o.scientific_name, o.observation_type), ' + ' ORDER BY o.classification_probability DESC),
-               max(o.classification_probability), max(o.review_reason)
-        FROM events e JOIN observations o ON o.event_id = e.event_id AND o.observation_level = 'event'
-        GROUP BY ALL ORDER BY e.location_id, e.event_start NULLS LAST, e.event_id LIMIT ?
+        WITH first AS (
+            SELECT e.event_id, d.location_id, e.event_start
+            FROM raw.event e LEFT JOIN raw.deployment d USING (deployment_id)
+            ORDER BY d.location_id, e.event_start NULLS LAST, e.event_id LIMIT ?
+        ), frames AS (
+            SELECT x.event_id, list(m.source_path ORDER BY x.position) AS paths
+            FROM raw.event_media x JOIN media m USING (media_id) WHERE x.event_id IN (SELECT event_id FROM first)
+            GROUP BY x.event_id
+        ), decided AS (
+            SELECT event_id,
+                   string_agg(coalesce(scientific_name, observation_type), ' + ' ORDER BY classification_probability DESC)
+                       FILTER (observation_level = 'event') AS names,
+                   max(classification_probability) FILTER (observation_level = 'event') AS probability,
+                   max(review_reason) FILTER (observation_level = 'event') AS review,
+                   bool_or(observation_type = 'human') AS private
+            FROM raw.observation WHERE event_id IN (SELECT event_id FROM first) GROUP BY event_id
+        )
+        SELECT first.*, coalesce(paths, []), coalesce(names, 'unclassified'), probability, review, coalesce(private, false)
+        FROM first LEFT JOIN frames USING (event_id) LEFT JOIN decided USING (event_id)
+        ORDER BY location_id, event_start NULLS LAST, event_id
     """
     return [EventPicture(*row) for row in connection.execute(sql, [limit]).fetchall()]
