@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from ctwatch.export import histories, observations
 from ctwatch.export.files import csv_text, write_bytes, write_csv
 from ctwatch.occupancy import CameraPeriod, Rules, camera_operation, detection_histories, detections, effort
+from ctwatch.store import queries
+from ctwatch.store.database import Database
 
 GOLDEN = Path(__file__).parent / "golden" / "export"
 COLUMNS = (
@@ -117,3 +119,23 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         write_bytes(path, "not bytes")  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_event_with_a_person_on_one_frame_is_private_on_the_contact_sheet(tmp_path: Path) -> None:
+    """Whatever was decided of the event as a whole; and only as many events are read as were asked for."""
+    database = Database(tmp_path)
+    database.prepare()
+    with database.writing() as connection:
+        connection.execute(
+            """
+            INSERT INTO raw.deployment (deployment_id, location_id) VALUES ('d', 'L');
+            INSERT INTO raw.event SELECT 'e' || n, 'd', TIMESTAMP '2026-05-01' + INTERVAL 1 HOUR * n, NULL, 1, true FROM range(3) t(n);
+            INSERT INTO raw.observation (observation_id, event_id, media_id, observation_level, observation_type, scientific_name)
+            VALUES ('1', 'e0', NULL, 'event', 'animal', 'fox'), ('2', 'e0', 'm', 'media', 'human', NULL),
+                   ('3', 'e1', NULL, 'event', 'blank', NULL)
+            """
+        )
+    with database.reading() as connection:
+        first, second = queries.event_pictures(connection, 2)
+    assert (first.event_id, first.decided, first.private) == ("e0", "fox", True)
+    assert (second.event_id, second.decided, second.private, second.frames) == ("e1", "blank", False, [])
