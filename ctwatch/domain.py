@@ -21,6 +21,11 @@ class Failure(StrEnum):
     TOO_LARGE = "too_large"
     NO_ACCESS = "no_access"
     CHANGED_WHILE_READING = "changed_while_reading"
+    DECODER_CRASHED = "decoder_crashed"
+    TOOK_TOO_LONG = "took_too_long"
+    TOO_MUCH_MEMORY = "too_much_memory"
+    QUARANTINED = "quarantined"
+    """One of the three before, at an earlier time; not tried again."""
 
 
 class Ignored(StrEnum):

@@ -7,6 +7,7 @@
         StoreBusy                   somebody holds it open; names who
         StoreTooNew                 written by a newer ctwatch; nothing is touched
         StoreDamaged                cannot be read as a database
+        StoreFull                   the disk takes nothing more: full, over quota or read-only; passes by itself
       InboxMissing              6   an inbox is not there (unmounted?); never "cards deleted"
       CardChanged               1   a card was written to while it was read; it is read again
       Interrupted             130   asked to stop; what was finished is kept
@@ -59,6 +60,10 @@ class StoreTooNew(StoreError):
 
 class StoreDamaged(StoreError):
     """The file cannot be read as a database."""
+
+
+class StoreFull(StoreError):
+    """The disk takes nothing more for now: full, over quota, or read-only."""
 
 
 class InboxMissing(CtwatchError):

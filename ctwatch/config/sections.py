@@ -53,6 +53,13 @@ class Watch:
     retry_s: float = _option(
         600.0, "Try a card that could not be read again after this long.", minimum=1, maximum=86400
     )
+    unfinished_s: float = _option(
+        300.0,
+        "A card on which a file is still open for writing, or a photograph has no end yet, must be quiet for this long; then"
+        " its broken files count as broken.",
+        minimum=0,
+        maximum=86400,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +69,15 @@ class Read:
     workers: int = _option(0, "Threads that read and decode; 0: one per core.", minimum=0, maximum=256)
     use_file_times: bool = _option(
         False, "Take a file's modification time where nothing better tells the time; every use is recorded."
+    )
+    longest_s: float = _option(
+        60.0, "A photograph that takes longer to decode is put into quarantine.", minimum=1, maximum=3600
+    )
+    memory_gb: float = _option(
+        2.0,
+        "Memory that a process which decodes may take, GB; what needs more is put into quarantine.",
+        minimum=0.5,
+        maximum=1024,
     )
     earliest_year: int = _option(
         2001, "Times before this year are a clock that was never set.", minimum=1980, maximum=2100
@@ -190,6 +206,37 @@ class Store:
         minimum=0,
         maximum=86400,
     )
+    min_free_gb: float = _option(
+        1.0,
+        "Room to leave on the store's disk, GB: below it no card is begun until there is room again.",
+        minimum=0,
+        maximum=1000000,
+    )
+    backups: int = _option(
+        7,
+        "Daily copies of the database to keep in backups/; 0: none daily. Before a change of its schema one is always made.",
+        minimum=0,
+        maximum=3650,
+    )
+    publish_people: bool = _option(
+        True, "Photographs of people are in reports.duckdb too, marked private; false: they are left out of it."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cards:
+    """What becomes of a card's folder once it is in and published. Nothing is ever deleted without a verified copy."""
+
+    receipt: str = _option(
+        "card",
+        "Where the receipt that says whether the SD card may be erased is put: card (ctwatch-receipt.txt in its folder; one"
+        " is always kept in receipts/ of the store), store (there only), none.",
+        choices=("card", "store", "none"),
+    )
+    after: str = _option(
+        "leave", "leave it where it is, or archive: move it into the archive folder.", choices=("leave", "archive")
+    )
+    archive: str = _option("", "The archive folder; needed for after = archive, and outside of every inbox.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +339,7 @@ class Config:
     models: Models = Models()
     decisions: Decisions = Decisions()
     store: Store = Store()
+    cards: Cards = Cards()
     occupancy: Occupancy = Occupancy()
     project: Project = Project()
     base: Path = Path()
