@@ -21,6 +21,11 @@ def raw_bytes(text: str) -> bytes | None:
     return None if storable(text) == text else raw
 
 
+def on_disk(text: str, raw: bytes | None) -> str:
+    """Return a name as the file system knows it, from what `storable` and `raw_bytes` made of it."""
+    return text if raw is None else raw.decode("utf-8", "surrogateescape")
+
+
 def file_name_part(text: str) -> str:
     """Return a name that any file system takes, no path in it; different texts stay different.
 

@@ -129,7 +129,8 @@ def test_an_event_with_a_person_on_one_frame_is_private_on_the_contact_sheet(tmp
         connection.execute(
             """
             INSERT INTO raw.deployment (deployment_id, location_id) VALUES ('d', 'L');
-            INSERT INTO raw.event SELECT 'e' || n, 'd', TIMESTAMP '2026-05-01' + INTERVAL 1 HOUR * n, NULL, 1, true FROM range(3) t(n);
+            INSERT INTO raw.event
+                SELECT 'e' || n, 'd', TIMESTAMP '2026-05-01' + INTERVAL 1 HOUR * n, NULL, 1, true FROM range(3) t(n);
             INSERT INTO raw.observation (observation_id, event_id, media_id, observation_level, observation_type, scientific_name)
             VALUES ('1', 'e0', NULL, 'event', 'animal', 'fox'), ('2', 'e0', 'm', 'media', 'human', NULL),
                    ('3', 'e1', NULL, 'event', 'blank', NULL)

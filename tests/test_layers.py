@@ -15,10 +15,10 @@ LAYERS = [
         "settle", "timeline", "events", "ensemble", "background", "decisions", "occupancy", "deployments", "maker_notes", "jpeg",
         "clocks", "survey", "opinions", "matching", "taxonomy", "activity", "survey_figures", "survey_histories",
     },
-    {"config", "card", "decode", "exif", "nets", "store", "export", "imports"},
+    {"config", "card", "card_folder", "disk", "decode", "exif", "nets", "store", "export", "imports"},
     {
         "tables", "panel", "reading", "classify", "derive", "effort", "accounts", "pipeline", "results", "check", "service",
-        "watch", "daemon", "state", "observation_rows", "exchange", "labelling", "field_sheet",
+        "watch", "daemon", "state", "receipts", "archive", "observation_rows", "exchange", "labelling", "field_sheet",
     },
     {"report", "page", "surveying", "contact_sheet", "once", "cli", "demo", "__main__"},
 ]  # fmt: skip

@@ -5,7 +5,7 @@ Reading a configuration touches no disk but the file itself: whether folders and
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from datetime import date
 from difflib import get_close_matches
@@ -52,9 +52,25 @@ def parse(text: str, name: str, base: Path) -> Config:
             problems.append(f"{name} line {_line(text, key)}: {key} is a section; write [{key}] and its options below")
         else:
             values[key] = _section(sections[key], key, content, text, name, problems)
-    if problems:
+    config = None if problems else Config(**values, base=base)
+    if config is not None:
+        problems += [f"{name}: {problem}" for problem in _contradictions(config)]
+    if config is None or problems:
         raise ConfigError(problems)
-    return Config(**values, base=base)
+    return config
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    """Say what does not fit together among options that are right by themselves."""
+    if config.cards.after != "archive":
+        return
+    if not config.cards.archive:
+        yield 'cards.after = "archive" needs a folder: write cards.archive = "/path/of/the/archive"'
+        return
+    archive = config.path(config.cards.archive)
+    for inbox in config.inboxes:
+        if archive == inbox or inbox in archive.parents or archive in inbox.parents:
+            yield f"cards.archive: {archive} and the inbox {inbox} lie in one another; name a folder outside of it"
 
 
 def as_toml() -> str:

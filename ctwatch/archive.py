@@ -1,0 +1,155 @@
+"""The archive: cards that are in and published are moved there, by one rename or by a verified copy, and never lost between."""
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from datetime import datetime
+
+from ctwatch import card_folder
+from ctwatch.config import Config
+from ctwatch.disk import shortage
+from ctwatch.names import storable
+from ctwatch.receipts import lies_at
+from ctwatch.store.database import Database
+from ctwatch.store.kept_cards import KeptCard, kept_cards, set_archive
+from ctwatch.store.publish import open_published
+
+logger = logging.getLogger(__name__)
+
+_LEAVING = ".ctwatch-archived-"
+"""A hidden folder in an inbox, which no sweep looks into: a card whose copy in the archive is verified."""
+_COMING = ".ctwatch-copying-"
+
+
+class Archive:
+    """Moves cards out of the inboxes of one configuration.
+
+    The order makes every interruption harmless: the copy is complete and verified, or can be had by one rename, before the
+    database says where the card lies; only then does the folder in the inbox go. `settle` does what is left.
+    """
+
+    def __init__(self, config: Config, database: Database) -> None:
+        self._config = config
+        self._database = database
+        self._folder = str(config.path(config.cards.archive))
+        self._inboxes = {str(inbox) for inbox in config.inboxes}
+        self._refused: set[str] = set()
+
+    def move_published(self, now: datetime, stop: Callable[[], bool] = lambda: False) -> int:
+        """Move every card that the published copy holds and whose folder is as it was read; returns how many.
+
+        `now` is UTC. A card that cannot be moved stays, and the log says why. Raises StoreError.
+        """
+        with open_published(self._config.store_folder) as connection:
+            waiting = [card for card in kept_cards(connection) if self._can_be_moved(card)]
+        moved = 0
+        for card in waiting:
+            if stop():
+                break
+            try:
+                moved += self._move(card, now)
+            except OSError as error:
+                self._refused.add(card.card_id)
+                logger.warning(
+                    "card %s stays in the inbox, it could not be moved into the archive: %s",
+                    storable(card.card_name),
+                    error,
+                )
+        return moved
+
+    def settle(self, now: datetime) -> None:
+        """Finish moves that were cut off; to be called before the inboxes are looked at. Raises StoreError."""
+        with self._database.reading() as connection:
+            known = kept_cards(connection)
+        for card in known:
+            if card.archive is None:
+                continue
+            try:
+                self._finish(card, card.archive, now)
+            except OSError as error:
+                logger.warning("card %s: its move into the archive waits: %s", storable(card.card_name), error)
+        mine = {self._coming(card) for card in known if card.archive is not None}
+        for name in os.listdir(self._folder) if os.path.isdir(self._folder) else ():
+            stale = os.path.join(self._folder, name)
+            if name.startswith(_COMING) and stale not in mine:
+                shutil.rmtree(stale, ignore_errors=True)
+
+    def _can_be_moved(self, card: KeptCard) -> bool:
+        if card.archive is not None or card.card_id in self._refused:
+            return False
+        if card.loose or card.inbox not in self._inboxes:
+            return False
+        return lies_at(card, card.root)
+
+    def _move(self, card: KeptCard, now: datetime) -> bool:
+        os.makedirs(self._folder, exist_ok=True)
+        place = self._free_place(card)
+        others = card_folder.contents(card.root).others
+        if others:
+            raise OSError(f"links or special files lie in it, such as {storable(others[0])}; take them out")
+        verified: card_folder.Listing = {}
+        if not card_folder.same_disk(card.root, self._folder):
+            short = shortage(self._config.path(self._config.cards.archive), self._config.store.min_free_gb)
+            if short is not None:
+                raise OSError(short)
+            aside = self._coming(card)
+            shutil.rmtree(aside, ignore_errors=True)
+            try:
+                verified = card_folder.copy(card.root, aside)
+            except OSError:
+                shutil.rmtree(aside, ignore_errors=True)
+                raise
+            if not lies_at(card, card.root):
+                shutil.rmtree(aside, ignore_errors=True)
+                return False
+        with self._database.writing() as connection:
+            set_archive(connection, card.card_id, place, now)
+        self._finish(card, place, now, verified)
+        return True
+
+    def _finish(self, card: KeptCard, place: str, now: datetime, verified: card_folder.Listing | None = None) -> None:
+        """Bring a card to where the database says that it lies, and its folder in the inbox away."""
+        aside, leaving = self._coming(card), self._leaving(card)
+        if not os.path.isdir(place):
+            if os.path.isdir(aside):
+                card_folder.rename(aside, place)
+            elif lies_at(card, card.root):
+                card_folder.rename(card.root, place)
+                self._put_back_if_changed(card, place)
+                return
+            else:
+                return  # another disk is mounted, or somebody has moved it on
+        if lies_at(card, card.root) and not os.path.lexists(leaving):
+            card_folder.rename(card.root, leaving)
+        if os.path.isdir(leaving):
+            left = card_folder.empty(leaving, place, verified or {})
+            if left:
+                logger.warning(
+                    "%s: %d files are not in the archive and stay there, such as %s",
+                    storable(leaving),
+                    len(left),
+                    storable(left[0]),
+                )
+
+    def _put_back_if_changed(self, card: KeptCard, place: str) -> None:
+        """Undo a rename behind which somebody was still writing, so that the card is read again."""
+        if lies_at(card, place):
+            return
+        card_folder.rename(place, card.root)
+        with self._database.writing() as connection:
+            set_archive(connection, card.card_id, None, card.processed_at)
+
+    def _free_place(self, card: KeptCard) -> str:
+        name, number = os.path.basename(card.root), 1
+        place = os.path.join(self._folder, name)
+        while os.path.lexists(place):
+            number += 1
+            place = os.path.join(self._folder, f"{name}-{number}")
+        return place
+
+    def _coming(self, card: KeptCard) -> str:
+        return os.path.join(self._folder, f"{_COMING}{card.card_id}")
+
+    def _leaving(self, card: KeptCard) -> str:
+        return os.path.join(os.path.dirname(card.root), f"{_LEAVING}{card.card_id}")

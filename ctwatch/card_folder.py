@@ -1,0 +1,169 @@
+"""What ctwatch changes in a card's folder: a receipt put into it, a verified copy made of it, the folder emptied after that.
+
+Folders come from strangers: no link is followed, neither one that lies there nor one put in place meanwhile.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Listing = Mapping[str, tuple[int, int]]
+"""(bytes, modification time in ns) of files by their path below the folder."""
+
+
+class NotTheSame(OSError):
+    """A copy does not hold what the original does, or the original changed meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What lies in a folder: regular files, and the paths of links, pipes and the like, which are never copied."""
+
+    files: Listing
+    others: tuple[str, ...]
+
+
+def put_text(folder: str, name: str, text: str) -> None:
+    """Put a text file into a folder by one rename, in place of an earlier one; raises OSError."""
+    aside = f"{name}.new"
+    with _opened(folder) as at:
+        with suppress(FileNotFoundError):
+            os.unlink(aside, dir_fd=at)
+        with os.fdopen(os.open(aside, _NEW, 0o644, dir_fd=at), "wb") as handle:
+            handle.write(text.encode("utf-8"))
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(aside, name, src_dir_fd=at, dst_dir_fd=at)
+
+
+def take_back(folder: str, name: str) -> None:
+    """Remove a file that `put_text` put there, if it is there; raises OSError."""
+    with suppress(FileNotFoundError), _opened(folder) as at:
+        os.unlink(name, dir_fd=at)
+
+
+def contents(folder: str) -> Contents:
+    """List everything in a folder, hidden and system files too; raises OSError where some of it cannot be seen."""
+    files: dict[str, tuple[int, int]] = {}
+    others = []
+    for path, at, name, facts in _walk(folder):
+        del at, name
+        if stat.S_ISREG(facts.st_mode):
+            files[path] = (facts.st_size, facts.st_mtime_ns)
+        else:
+            others.append(path)
+    return Contents(files, tuple(others))
+
+
+def copy(folder: str, target: str) -> Listing:
+    """Copy the regular files of a folder into a new one, times and all, and read every copy back from the disk.
+
+    Returns what was copied. Raises NotTheSame if a copy differs, and OSError if the disk is full.
+    """
+    copied: dict[str, tuple[int, int]] = {}
+    os.makedirs(target)
+    for path, at, name, facts in _walk(folder):
+        if not stat.S_ISREG(facts.st_mode):
+            continue
+        place = os.path.join(target, path)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        with os.fdopen(os.open(name, _READ, dir_fd=at), "rb") as source:
+            before = os.fstat(source.fileno())
+            with os.fdopen(os.open(place, _NEW, 0o644), "wb") as handle:
+                shutil.copyfileobj(source, handle, 1 << 20)
+                handle.flush()
+                os.fsync(handle.fileno())
+            os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
+            source.seek(0)
+            with open(place, "rb") as written:
+                # Without this the copy would be read from memory, whatever the disk holds.
+                os.posix_fadvise(written.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                if _digest(source) != _digest(written):
+                    raise NotTheSame(f"{place}: the copy is not what {folder}/{path} holds")
+            after = os.fstat(source.fileno())
+            if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                raise NotTheSame(f"{folder}/{path} was written to while it was copied")
+            copied[path] = (after.st_size, after.st_mtime_ns)
+    for where, _, _ in os.walk(target):
+        _sync(where)
+    return copied
+
+
+def empty(folder: str, copied_to: str, verified: Listing) -> list[str]:
+    """Remove from a folder each file of which an equal one lies in `copied_to`, and the folder once it is empty.
+
+    Files that are as in `verified` are taken to be equal, all others are compared byte for byte. Returns what was left.
+    """
+    left = []
+    for path, at, name, facts in _walk(folder):
+        as_copied = verified.get(path) == (facts.st_size, facts.st_mtime_ns)
+        if stat.S_ISREG(facts.st_mode) and (as_copied or _equal(at, name, os.path.join(copied_to, path))):
+            os.unlink(name, dir_fd=at)
+        else:
+            left.append(path)
+    for where, _, _ in os.walk(folder, topdown=False):
+        with suppress(OSError):  # what is not empty stays
+            os.rmdir(where)
+    return left
+
+
+def same_disk(one: str, other: str) -> bool:
+    """Whether a folder can be renamed into another one: both lie on one file system."""
+    return os.stat(one, follow_symlinks=False).st_dev == os.stat(other).st_dev
+
+
+def rename(folder: str, target: str) -> None:
+    """Move a folder on its file system so that it survives a power cut; raises OSError if the target is there."""
+    if os.path.lexists(target):
+        raise FileExistsError(17, "is there already", target)
+    os.rename(folder, target)
+    for parent in {os.path.dirname(folder), os.path.dirname(target)}:
+        _sync(parent)
+
+
+def _walk(folder: str) -> Iterator[tuple[str, int, str, os.stat_result]]:
+    """Yield (path, descriptor of its folder, name, facts) of everything below that is no folder."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    with _opened(folder) as root:
+        for where, folders, names, at in os.fwalk(".", follow_symlinks=False, onerror=refuse, dir_fd=root):
+            for name in sorted((*folders, *names)):
+                facts = os.stat(name, dir_fd=at, follow_symlinks=False)
+                if not stat.S_ISDIR(facts.st_mode):
+                    yield os.path.normpath(os.path.join(where, name)), at, name, facts
+
+
+def _equal(at: int, name: str, other: str) -> bool:
+    try:
+        with os.fdopen(os.open(name, _READ, dir_fd=at), "rb") as one, open(other, "rb") as two:
+            return os.fstat(one.fileno()).st_size == os.fstat(two.fileno()).st_size and _digest(one) == _digest(two)
+    except OSError:
+        return False
+
+
+def _digest(handle: "os.PathLike[str] | object") -> bytes:
+    return hashlib.file_digest(handle, "blake2b").digest()  # type: ignore[arg-type]
+
+
+@contextmanager
+def _opened(folder: str) -> Iterator[int]:
+    descriptor = os.open(folder, _FOLDER)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _sync(folder: str) -> None:
+    with _opened(folder) as descriptor:
+        os.fsync(descriptor)
