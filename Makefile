@@ -3,7 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint install clean bench experiments
+.PHONY: demo test lint install clean bench experiments crash fuzz soak
+
+KILLS ?= 1000
+FILES ?= 10000
+CARDS ?= 500
 
 demo: $(VENV)/.installed
 	$(BIN)/ctwatch demo
@@ -24,6 +28,18 @@ bench: $(VENV)/.installed
 # Some 20 minutes on two cores; writes docs/experiments.md and its pictures.
 experiments: $(VENV)/.installed
 	$(BIN)/python -m benchmarks experiments
+
+# kill -9 at every commit point and at random moments; what comes out must be what an undisturbed run gives.
+crash: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.crash --kills $(KILLS)
+
+# Damaged photographs through the real command, with bounded time and memory.
+fuzz: $(VENV)/.installed-dev
+	CTWATCH_FUZZ_FILES=$(FILES) $(BIN)/python -m pytest -s tests/test_fuzz.py -k "real_command or takes_long"
+
+# Hundreds of cards in a row with readers at work and faults injected; writes docs/reliability/.
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks soak --cards $(CARDS)
 
 install: $(VENV)/.installed
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME`: one table, or one JSON object whose key `ratio` is the figure; `experiments` writes a page."""
+"""`python -m benchmarks NAME`: one table, or one JSON object whose key `ratio` is the figure; others write pages or pictures."""
 
 import argparse
 import importlib
@@ -33,7 +33,19 @@ def main() -> None:
     experiments.add_argument("--out", type=Path, default=Path("docs"), help="folder of experiments.md")
     experiments.add_argument("--work", type=Path, default=Path("data/experiments"), help="worlds, models and answers")
     experiments.add_argument("--processes", type=int, default=2, help="networks that are trained side by side")
+    soak = commands.add_parser(
+        "soak", help="the daemon on hundreds of cards in a row, read and disturbed all the while"
+    )
+    soak.add_argument("--cards", type=int, default=500, help="cards to make and process")
+    soak.add_argument("--out", type=Path, default=Path("docs/reliability"), help="folder of soak.png and soak.json")
+    soak.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
+    if arguments.name == "soak":
+        from benchmarks.soak.command import soak as run_soak
+
+        figures = run_soak(arguments.cards, arguments.out, _say)
+        print(json.dumps(figures, indent=None if arguments.json else 1))
+        sys.exit(1 if figures["problems"] else 0)
     if arguments.name == "experiments":
         from benchmarks.experiments.command import experiments as run
 

@@ -1,10 +1,12 @@
 """The account of a card: what became of each file, what is new with it, which deployments it speaks of."""
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ctwatch import deployments
+from ctwatch.decoding import ReadFile
 from ctwatch.domain import CardSnapshot, Deployment, Failure, FileStatus, Location, Media
-from ctwatch.reading import ReadFile
 from ctwatch.store.cards import CardFile
 
 
@@ -15,6 +17,30 @@ class Placed:
     read: ReadFile
     deployment: Deployment | None = None
     location: Location | None = None
+
+
+def placed_of(mapping: deployments.Mapping, snapshot: CardSnapshot, read: ReadFile) -> Placed:
+    """Return a file that was read with the place that it belongs to, without its pixels."""
+    told = replace(read, pixels=None, miniature=None)
+    return Placed(told) if read.media is None else Placed(told, *place(mapping, snapshot, read.media))
+
+
+def place(mapping: deployments.Mapping, snapshot: CardSnapshot, media: Media) -> tuple[Deployment, Location]:
+    """Return the deployment and the location that a photograph of a card belongs to."""
+    return deployments.assign(
+        mapping,
+        inbox_name=os.path.basename(snapshot.inbox),
+        folders=_folders(snapshot, media.file_path),
+        serial=media.camera.serial,
+        taken=media.timestamp.value,
+        trusted=media.timestamp.trusted,
+    )
+
+
+def _folders(snapshot: CardSnapshot, path: str) -> list[str]:
+    """Return the folders that may name a file's deployment: the card and those below it."""
+    inside = path.split("/")[:-1]
+    return inside if snapshot.loose else [snapshot.name, *inside]
 
 
 def statuses(

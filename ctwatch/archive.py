@@ -125,9 +125,13 @@ class Archive:
         if os.path.isdir(leaving):
             left = card_folder.empty(leaving, place, verified or {})
             if left:
+                # Not what the archive holds, so a card of its own: seen again, and read.
+                there = leaving if os.path.lexists(card.root) else card.root
+                if there != leaving:
+                    card_folder.rename(leaving, there)
                 logger.warning(
-                    "%s: %d files are not in the archive and stay there, such as %s",
-                    storable(leaving),
+                    "%s: %d files are not in the archive and stay, such as %s",
+                    storable(there),
                     len(left),
                     storable(left[0]),
                 )

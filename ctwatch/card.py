@@ -1,13 +1,20 @@
 """The file system side of a card: what lies in an inbox, and the bytes of one file, read once and safely."""
 
+import errno
+import fcntl
+import heapq
 import os
+import re
+import signal
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ctwatch.domain import CardSnapshot, Failure, FileStat, Ignored
 from ctwatch.errors import InboxMissing
-from ctwatch.settle import READY_NAME, is_temporary
+from ctwatch.jpeg import has_end, mediatype
+from ctwatch.settle import MOST_NAMES, READY_NAME, is_temporary
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".mts", ".3gp", ".mkv"})
@@ -23,10 +30,14 @@ SYSTEM_NAMES = frozenset(
         "@eaDir",
     )
 )
-OWN_PREFIX = "ctwatch-"
-"""Files that ctwatch writes beside a card start so and are never read."""
+OWN_PREFIXES = ("ctwatch-", ".ctwatch-")
+"""Files that ctwatch writes into cards start so, while they are written too; they are never read and no news."""
 OWN_DATABASE = "ctwatch.duckdb"
 LARGEST_FILE = 512 * 1024 * 1024
+_CAMERA_FOLDER = re.compile(r"\d{3}[A-Za-z0-9_]{5}")
+"""What the rule for camera file systems (DCF) calls the folders that photographs are put into."""
+_LAST_TO_CHANGE, _FIRST_TO_CHANGE = 16, 8
+_WHOLE_LOOK, _TAIL, _ZERO_TAIL, _LARGEST_LOOK = 1 << 20, 1 << 17, 1 << 16, 64 << 20
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -57,23 +68,122 @@ def scan_inbox(inbox: Path) -> list[CardSnapshot]:
         for entry in entries
         if not _is_system(entry.name) and entry.is_dir(follow_symlinks=False) and not _is_own(entry.path)
     ]
-    loose = _snapshot(inbox, inbox, _files(inbox, entries, recurse=False), loose=True)
+    loose = _loose(inbox, entries)
     if any(file.ignored in (None, Ignored.VIDEO) for file in loose.files):
         cards.append(loose)
     return cards
 
 
 def snapshot(root: Path, inbox: Path) -> CardSnapshot:
-    """Take a snapshot of one card folder; links in it are seen but never followed."""
-    return _snapshot(root, inbox, walk(root), loose=False)
+    """Take a snapshot of one card folder; links in it are seen but never followed.
 
-
-def walk(root: Path) -> Iterator[tuple[str, FileStat | None]]:
-    """Yield (name, file) of everything below a folder that is not hidden or an operating system's own.
-
-    The file is None for names that are signs to ctwatch and no files of the card: READY and temporary names.
+    What is hidden or an operating system's own is left out, and so is what ctwatch itself put there.
     """
-    yield from _files(root, None, recurse=True)
+    listing = _Listing(root)
+    if is_temporary(root.name):
+        listing.temporary.append(FileStat(root.name, 0, 0))  # the whole folder is a copy under way
+    listing.take_tree()
+    return listing.snapshot(inbox, loose=False)
+
+
+def look_again(before: CardSnapshot) -> CardSnapshot:
+    """Take another snapshot of a card that was seen before; one without files if it is gone."""
+    inbox = Path(before.inbox)
+    if not before.loose:
+        return snapshot(Path(before.root), inbox)
+    try:
+        with os.scandir(inbox) as listing:
+            return _loose(inbox, list(listing))
+    except OSError:
+        return _loose(inbox, [])
+
+
+def unfinished(card: CardSnapshot, *, leases: bool) -> tuple[str, ...]:
+    """Return the names of files that are not whole by the last look before a card is handed out, the first few.
+
+    With `leases`, each file that somebody has open for writing, as Linux tells; see `_is_being_written`. And each JPEG
+    or PNG without an end, or of zeros, among the files that changed last and first: what is copied one after the other
+    ends with the former, and what was given its full size beforehand and is then filled begins with the latter. A
+    READY file speaks for what is in the files, so that of such a card only the open ones are named.
+    """
+    files = [file for file in card.files if file.size and file.ignored not in (Ignored.LINK, Ignored.SPECIAL)]
+    names = []
+    for file in files if leases else ():
+        if _look(card.root, file, leases=True, content=False):
+            names.append(file.path)
+            if len(names) >= MOST_NAMES:
+                return tuple(names)
+    pictures = [file for file in files if file.ignored is None and not card.ready]
+    last = heapq.nlargest(_LAST_TO_CHANGE, pictures, key=_changed)
+    first = heapq.nsmallest(_FIRST_TO_CHANGE, pictures, key=_changed)
+    for file in dict.fromkeys(last + first):
+        if file.path not in names and _look(card.root, file, leases=False, content=True):
+            names.append(file.path)
+            if len(names) >= MOST_NAMES:
+                break
+    return tuple(names)
+
+
+def _changed(file: FileStat) -> tuple[int, int]:
+    return file.ctime_ns, file.mtime_ns
+
+
+def _look(root: str, file: FileStat, *, leases: bool, content: bool) -> bool:
+    """Whether a file is not whole; one that cannot be looked at counts as whole, reading it will say why."""
+    try:
+        descriptor = _open_below(root, file.path)
+    except OSError as error:
+        # Somebody has it to himself, as file servers do for a client that writes.
+        return error.errno == errno.EWOULDBLOCK
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            return False
+        if (facts.st_size, facts.st_mtime_ns) != (file.size, file.mtime_ns):
+            return True
+        return (leases and _is_being_written(descriptor)) or (content and _has_no_end(descriptor, file.size))
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _is_being_written(descriptor: int) -> bool:
+    """Whether anybody has a file open for writing, by asking for a read lease on it, which is given back at once.
+
+    Where none is to be had (somebody else's file without CAP_LEASE, file systems without leases) nothing is known. A
+    program that opens the file for writing in these microseconds is held up until the lease is gone; Linux then sends
+    the holder a signal, by default one that ends the process, so one is chosen that nobody hears.
+    """
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
+
+
+def _has_no_end(descriptor: int, size: int) -> bool:
+    """Whether a photograph breaks off or its end is still zeros; formats without a marker at their end are whole.
+
+    Reads a small file whole and of a large one the tail; whole again only where the tail has no end, because some
+    cameras write much behind it.
+    """
+    head = os.pread(descriptor, 16, 0)
+    if not head.strip(b"\0"):
+        return True  # room was made for it, and nothing written yet
+    kind = mediatype(head)
+    if kind not in ("image/jpeg", "image/png"):
+        return False
+    tail = os.pread(descriptor, _TAIL, max(0, size - _TAIL))
+    if len(tail) > _ZERO_TAIL and not tail[-_ZERO_TAIL:].strip(b"\0"):
+        return True
+    if kind == "image/png":
+        return b"IEND" not in tail
+    if size > _WHOLE_LOOK and b"\xff\xd9" in tail:
+        return False
+    return size > _LARGEST_LOOK or not has_end(os.pread(descriptor, size, 0))
 
 
 def read_bytes(root: str, file: FileStat) -> bytes:
@@ -82,17 +192,8 @@ def read_bytes(root: str, file: FileStat) -> bytes:
     Each folder on the way is opened without following links, so nothing outside the card can be reached. Raises
     UnusableFile if it is empty, no regular file, not to be opened, larger than `LARGEST_FILE`, or has changed.
     """
-    *folders, name = file.path.split("/")
     try:
-        at = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            for folder in folders:
-                inner = os.open(folder, _OPEN_FOLDER, dir_fd=at)
-                os.close(at)
-                at = inner
-            descriptor = os.open(name, _OPEN_FILE, dir_fd=at)
-        finally:
-            os.close(at)
+        descriptor = _open_below(root, file.path)
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             os.close(descriptor)  # `open` would refuse a folder's and leave it open
@@ -121,54 +222,85 @@ def _demand_same(facts: os.stat_result, file: FileStat, length: int | None = Non
         raise UnusableFile(Failure.CHANGED_WHILE_READING, "the file was written to since the card settled")
 
 
-def _snapshot(root: Path, inbox: Path, entries: Iterator[tuple[str, FileStat | None]], *, loose: bool) -> CardSnapshot:
-    files: list[FileStat] = []
-    ready = copying = False
-    for name, file in entries:
-        if file is not None:
-            files.append(file)
-        elif is_temporary(name):
-            copying = True
-        else:
-            ready = True
-    return CardSnapshot(
-        root=str(root),
-        name=root.name,
-        inbox=str(inbox),
-        files=tuple(sorted(files)),
-        ready=ready,
-        copying=copying,
-        loose=loose,
-    )
+def _open_below(root: str, path: str) -> int:
+    """Open a file below a root for reading, following no link on the way and waiting for nobody; raises OSError."""
+    *folders, name = path.split("/")
+    at = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder in folders:
+            inner = os.open(folder, _OPEN_FOLDER, dir_fd=at)
+            os.close(at)
+            at = inner
+        return os.open(name, _OPEN_FILE, dir_fd=at)
+    finally:
+        os.close(at)
 
 
-def _files(
-    root: Path, entries: Collection[os.DirEntry[str]] | None, *, recurse: bool
-) -> Iterator[tuple[str, FileStat | None]]:
-    pending: list[tuple[str, Collection[os.DirEntry[str]] | None]] = [("", entries)]
-    while pending:
-        folder, listed = pending.pop()
-        if listed is None:
+@dataclass(slots=True)
+class _Listing:
+    """What is found in a card, as it is found."""
+
+    root: Path
+    files: list[FileStat] = field(default_factory=list)
+    temporary: list[FileStat] = field(default_factory=list)
+    hollow: list[str] = field(default_factory=list)
+    ready: bool = False
+
+    def take_tree(self) -> None:
+        """Look into the root and every folder below it."""
+        pending: list[tuple[str, bool]] = [("", False)]
+        while pending:
+            folder, temporary = pending.pop()
             try:
-                with os.scandir(os.path.join(root, folder)) as listing:
-                    listed = list(listing)
-            except OSError:
+                with os.scandir(os.path.join(self.root, folder)) as listing:
+                    entries = [entry for entry in listing if not entry.name.startswith(OWN_PREFIXES)]
+            except OSError as error:
+                if folder and error.errno == errno.ENOENT:
+                    continue  # gone between listing and looking: the next look decides
                 # Kept as a file that cannot be read, so that it is reported and not passed over.
-                yield folder, FileStat(folder or ".", 0, 0)
+                self.files.append(FileStat(folder or ".", 0, 0))
                 continue
-        for entry in listed:
+            if not entries and _CAMERA_FOLDER.fullmatch(folder.rpartition("/")[2]):
+                self.hollow.append(folder)
+            pending += self.take(folder, entries, temporary=temporary)
+
+    def take(
+        self, folder: str, entries: Collection[os.DirEntry[str]], *, temporary: bool = False
+    ) -> list[tuple[str, bool]]:
+        """Take what lies in one folder; returns its folders, and whether what is in them is temporary."""
+        folders = []
+        for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
-            if is_temporary(entry.name) or entry.name.lower() == READY_NAME:
-                yield entry.name, None
-            elif _is_system(entry.name) or entry.name.startswith(OWN_PREFIX):
+            passing = temporary or is_temporary(entry.name)
+            if not passing and _is_system(entry.name):
                 continue
-            elif entry.is_dir(follow_symlinks=False):
-                if recurse:
-                    pending.append((path, None))
-            else:
-                file = _stat(entry, path)
-                if file is not None:
-                    yield entry.name, file
+            if entry.is_dir(follow_symlinks=False):
+                folders.append((path, passing))
+            elif not passing and entry.name.lower() == READY_NAME:
+                self.ready = True
+            elif (file := _stat(entry, path)) is not None:
+                (self.temporary if passing else self.files).append(file)
+        return folders
+
+    def snapshot(self, inbox: Path, *, loose: bool) -> CardSnapshot:
+        """Return what was found, in its order."""
+        return CardSnapshot(
+            root=str(self.root),
+            name=self.root.name,
+            inbox=str(inbox),
+            files=tuple(sorted(self.files)),
+            ready=self.ready,
+            temporary=tuple(sorted(self.temporary)),
+            hollow=tuple(sorted(self.hollow)),
+            loose=loose,
+        )
+
+
+def _loose(inbox: Path, entries: Collection[os.DirEntry[str]]) -> CardSnapshot:
+    """Take a snapshot of the files that lie loose in an inbox."""
+    listing = _Listing(inbox)
+    listing.take("", [entry for entry in entries if not entry.name.startswith(OWN_PREFIXES)])
+    return listing.snapshot(inbox, loose=True)
 
 
 def _stat(entry: os.DirEntry[str], path: str) -> FileStat | None:

@@ -2,9 +2,11 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from ctwatch import panel
 from ctwatch.config import BUNDLED, Config
+from ctwatch.disk import shortage
 from ctwatch.domain import ModelInfo, Task
 from ctwatch.errors import ConfigError, CtwatchError, InboxMissing, StoreError
 from ctwatch.nets import device as devices
@@ -22,10 +24,10 @@ class Finding:
 
 
 def look(config: Config) -> list[Finding]:
-    """Look at configuration, deployments table, inboxes, accelerator, models and database; changes nothing."""
+    """Look at configuration, deployments table, inboxes, accelerator, models, database, its room and the archive."""
     findings = [_deployments(config), *_inboxes(config), _device(config)]
     findings += [_models(config, task) for task in Task]
-    return [*findings, _store(config)]
+    return [*findings, _store(config), *_archive(config)]
 
 
 def demand(config: Config, *, inboxes: bool = True) -> None:
@@ -88,7 +90,7 @@ def _models(config: Config, task: Task) -> Finding:
 def _store(config: Config) -> Finding:
     path = config.store_folder / LIVE_NAME
     if not path.exists():
-        parent = next(folder for folder in (config.store_folder, *config.store_folder.parents) if folder.exists())
+        parent = _existing(config.store_folder)
         if not os.access(parent, os.W_OK):
             return Finding("database", str(path), StoreError(f"{parent} may not be written to; correct store.folder"))
         return Finding("database", f"{path} (not there yet; made when first needed)")
@@ -96,7 +98,23 @@ def _store(config: Config) -> Finding:
         Database(config.store_folder, busy_timeout_s=0).look()
     except StoreError as error:
         return Finding("database", str(path), error)
-    return Finding("database", str(path))
+    short = shortage(config.store_folder, config.store.min_free_gb)
+    return Finding("database", str(path) if short is None else f"{path}; NO ROOM, cards will wait: {short}")
+
+
+def _archive(config: Config) -> list[Finding]:
+    if config.cards.after != "archive":
+        return []
+    folder = config.path(config.cards.archive)
+    parent = _existing(folder)
+    error = None
+    if not os.access(parent, os.W_OK):
+        error = StoreError(f"{parent} may not be written to; correct cards.archive or its owner")
+    return [Finding("archive", str(folder), error)]
+
+
+def _existing(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def _in_words(members: tuple[ModelInfo, ...], source: str) -> str:

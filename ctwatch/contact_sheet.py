@@ -12,6 +12,7 @@ from ctwatch.config import Config
 from ctwatch.decode import UnusableImage, decode_for_people
 from ctwatch.export.files import write_bytes
 from ctwatch.page import read_original
+from ctwatch.results import not_written
 from ctwatch.store.publish import open_published
 from ctwatch.store.queries import EventPicture, event_pictures, table
 
@@ -22,19 +23,32 @@ _COLOURS = {"blank": (168, 172, 166), "unknown": (214, 137, 16), "unclassified":
 _ANIMAL = (38, 124, 82)
 
 
-def write_sheet(config: Config, path: Path, *, most_events: int = 60) -> Path:
-    """Draw the events of the published database, in the order of location and time; returns the path."""
+def write_sheet(config: Config, path: Path, *, most_events: int = 60, with_people: bool = False) -> Path:
+    """Draw the events of the published database, in the order of location and time; returns the path.
+
+    Raises StoreFull or StoreError where it cannot be written.
+    """
     with open_published(config.store_folder) as connection:
-        events = event_pictures(connection, most_events)
+        events = event_pictures(connection, most_events, with_people=with_people)
         total = table(connection, "SELECT count(*) FROM events").rows[0][0]
-    write(path, events, left_out=total - len(events), title=f"ctwatch: {total} events")
+    title = f"ctwatch: {total} events"
+    try:
+        write(path, events, left_out=total - len(events), title=title, with_people=with_people)
+    except OSError as error:
+        raise not_written(path.parent, error) from error
     return path
 
 
 def write(
-    path: Path, events: Sequence[EventPicture], *, most_frames: int = 5, left_out: int = 0, title: str = "ctwatch"
+    path: Path,
+    events: Sequence[EventPicture],
+    *,
+    most_frames: int = 5,
+    left_out: int = 0,
+    title: str = "ctwatch",
+    with_people: bool = False,
 ) -> None:
-    """Draw events, each with up to `most_frames` of its frames; people are not shown.
+    """Draw events, each with up to `most_frames` of its frames; people are not shown unless asked for.
 
     `left_out` events are named at the foot. A frame whose file is gone or broken is an empty box that says so.
     """
@@ -50,7 +64,7 @@ def write(
         _caption(draw, event, top)
         for column, source in enumerate(_chosen(event.frames, most_frames)):
             left = _GAP + _TEXT_WIDTH + column * (_FRAME[0] + _GAP)
-            sheet.paste(_thumbnail(source, hidden=event.private), (left, top))
+            sheet.paste(_thumbnail(source, hidden=event.private and not (with_people and source)), (left, top))
     if left_out:
         draw.text(
             (_GAP * 2, sheet.height - 32), f"{left_out} more events are not shown here", fill=_FAINT, font=_font(15)

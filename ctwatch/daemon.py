@@ -1,4 +1,4 @@
-"""The daemon: for each settled card, process it; publish; say how it is; stop when asked."""
+"""The daemon: for each settled card, process it; publish; say how it is; pause when the disk is full; stop when asked."""
 
 import fcntl
 import logging
@@ -11,11 +11,22 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
-from ctwatch import __version__, check, panel
+from ctwatch import __version__, check, panel, receipts
 from ctwatch.config import Config
+from ctwatch.disk import shortage
 from ctwatch.domain import CardSnapshot
-from ctwatch.errors import CardChanged, ConfigError, InboxMissing, Interrupted, StoreBusy, StoreError
+from ctwatch.errors import (
+    CardChanged,
+    ConfigError,
+    CtwatchError,
+    InboxMissing,
+    Interrupted,
+    StoreBusy,
+    StoreError,
+    StoreFull,
+)
 from ctwatch.names import storable
 from ctwatch.pipeline import Pipeline
 from ctwatch.results import Publisher
@@ -24,37 +35,58 @@ from ctwatch.settle import SettleTracker, fingerprint
 from ctwatch.store.cards import cards_in
 from ctwatch.store.database import PUBLISHED_NAME, Database
 from ctwatch.store.recovery import restore_if_damaged
+from ctwatch.upkeep import Upkeep
 from ctwatch.watch import Alarm, InboxObserver, settled
 
 logger = logging.getLogger(__name__)
 
 LOCK_NAME = "ctwatch.lock"
+PAUSE_S = 15.0
+"""A disk that took nothing more, or a database that somebody holds, is tried again after this long."""
+Answer = TypeVar("Answer")
 
 
 class Daemon:
     """Watches the inboxes of a configuration until it is told to stop."""
 
-    def __init__(self, config: Config, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        renew: Callable[[], Config] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        pause_s: float = PAUSE_S,
+    ) -> None:
+        """Take the configuration, how to read it again, a monotonic clock, and how long a pause lasts at least."""
         self._config = config
+        self._renew = renew or (lambda: config)
         self._monotonic = monotonic
+        self._pause_s = pause_s
         self._stopping = threading.Event()
+        self._renewing = threading.Event()
         self._alarm = Alarm()
         self._refused: dict[str, str] = {}
         self._retry_at: dict[str, float] = {}
+        self.paused: str | None = None
+        """Why no card is begun just now."""
+        self._paused_until = float("-inf")
+        self._told = ""
         self._done = 0
 
-    def stop(self, *_: object) -> None:
+    def stop(self) -> None:
         """Ask the daemon to stop after the batch in hand; safe from a signal handler or another thread."""
         self._stopping.set()
+        self._alarm.ring()
+
+    def reload(self) -> None:
+        """Ask the daemon to read its configuration again after the card in hand; safe from a signal handler."""
+        self._renewing.set()
         self._alarm.ring()
 
     def run(self) -> None:
         """Work until stopped; raises the errors that a person must deal with (configuration, models, store)."""
         config = self._config
         with only_one(config.store_folder):
-            database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
-            database.prepare()
-            loaded = panel.load(config)
             self._board = StatusBoard(
                 config.store_folder,
                 self._monotonic,
@@ -63,35 +95,48 @@ class Daemon:
                 started_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 inboxes=[storable(str(inbox)) for inbox in config.inboxes],
             )
-            self._pipeline = Pipeline(config, database, loaded, stop=self._stopping.is_set)
-            self._publisher = Publisher(config, database, self._monotonic)
-            self._tracker = SettleTracker(config.watch.settle_s)
-            with database.reading() as connection:
-                self._known = cards_in(connection)
-            observer = InboxObserver(config.inboxes, self._alarm, mode=config.watch.observer)
-            logger.info("ctwatch %s watches %s", __version__, ", ".join(map(str, config.inboxes)))
-            for ensemble in (loaded.empty, loaded.species):
-                if ensemble is not None and ensemble.members[0].notes:
-                    logger.warning("%s models: %s", ensemble.members[0].task, ensemble.members[0].notes)
+            self._board.update(state="starting", card=None)
+            self._database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
             try:
-                notify("READY=1")
-                self._catch_up(published=(config.store_folder / PUBLISHED_NAME).exists())
-                self._watch(observer)
+                self._patiently(lambda: restore_if_damaged(self._database, datetime.now()))
+                check.demand(config)
+                self._patiently(self._database.prepare)
+                logger.info("ctwatch %s watches %s", __version__, ", ".join(map(str, config.inboxes)))
+                while True:
+                    self._work()
+                    if self._stopping.is_set():
+                        break
+                    self._read_configuration()
             except Interrupted as interrupted:
                 logger.info("%s", interrupted)
             finally:
                 notify("STOPPING=1")
-                observer.stop()
                 self._board.update(state="stopped", card=None)
         logger.info("stopped")
 
-    def _catch_up(self, *, published: bool) -> None:
-        """Finish what an earlier run left: photographs that no model saw, a commit that was not published."""
-        looked_at = self._pipeline.catch_up(progress=lambda done, total: self._progress("earlier cards", done, total))
-        if looked_at:
-            logger.info("looked at %d photographs of earlier cards", looked_at)
-        self._publisher.pending = bool(looked_at) or bool(self._known) or not published
-        self._publish(at_once=self._publisher.pending)
+    def _work(self) -> None:
+        """Work with one configuration, until stopped or asked to read it again."""
+        config, database = self._config, self._database
+        loaded = panel.load(config)
+        for ensemble in (loaded.empty, loaded.species):
+            if ensemble is not None and ensemble.members[0].notes:
+                logger.warning("%s models: %s", ensemble.members[0].task, ensemble.members[0].notes)
+        self._pipeline = Pipeline(config, database, loaded, stop=self._stopping.is_set)
+        self._publisher = Publisher(config, database, self._monotonic)
+        self._upkeep = Upkeep(config, database, now=utc_now, monotonic=self._monotonic, retry_s=self._pause_s)
+        self._tracker = SettleTracker(config.watch.settle_s, config.watch.unfinished_s)
+        self._known = self._patiently(self._cards_in)
+        self._publisher.pending = bool(self._known) or not (config.store_folder / PUBLISHED_NAME).exists()
+        self._catch_up_due = True
+        observer = InboxObserver(config.inboxes, self._alarm, mode=config.watch.observer)
+        try:
+            notify("READY=1")
+            self._upkeep.settle()
+            self._turn(at_once=True)
+            self._watch(observer)
+        finally:
+            observer.stop()
+            self._pipeline.close()
 
     def _watch(self, observer: InboxObserver) -> None:
         config = self._config
@@ -110,22 +155,58 @@ class Daemon:
             self._alarm,
             sweep_s=min(looks, config.watch.polling_s) if config.watch.observer == "polling" else looks,
             refresh=refresh,
-            stop=self._stopping.is_set,
+            stop=lambda: self._stopping.is_set() or self._renewing.is_set(),
             until_next=lambda: self._until_next(observer),
             monotonic=self._monotonic,
+            known=self._known,
         ):
-            if snapshot is not None and fingerprint(snapshot) not in self._known:
-                self._process(snapshot)
-            self._publish()
-            notify("WATCHDOG=1")
-            self._tell_waiting()
+            if snapshot is not None:
+                if fingerprint(snapshot) not in self._known:
+                    self._take(snapshot)
+                else:
+                    self._upkeep.settle()  # its copy may lie in the archive already
+            self._turn()
 
-    def _process(self, snapshot: CardSnapshot) -> None:
+    def _turn(self, *, at_once: bool = False) -> None:
+        """Do what is due between cards."""
+        if self._catch_up_due and self._room():
+            self._catch_up()
+        self._publish(at_once=at_once)
+        if self._room() and self._upkeep.work(self._stopping.is_set):
+            self._publisher.pending = True
+        notify("WATCHDOG=1")
+        self._tell_waiting()
+
+    def _catch_up(self) -> None:
+        """Finish what an earlier run left: photographs that no model saw."""
+        try:
+            looked_at = self._pipeline.catch_up(
+                progress=lambda done, total: self._progress("earlier cards", done, total)
+            )
+        except StoreFull as error:
+            self._pause(str(error))
+        except (StoreBusy, ConfigError) as error:
+            logger.warning("earlier cards wait: %s", error)
+        else:
+            self._catch_up_due = False
+            if looked_at:
+                logger.info("looked at %d photographs of earlier cards", looked_at)
+                self._publisher.pending = True
+
+    def _take(self, snapshot: CardSnapshot) -> None:
+        """Process a card if there is room for it; else it is handed out again."""
+        if not self._room():
+            self._tracker.retry(snapshot.root)
+            return
         name = storable(snapshot.name)
+        receipts.withdraw(snapshot.root)
         try:
             outcome = self._pipeline.process(snapshot, lambda done, total: self._progress(name, done, total))
         except Interrupted:
             raise
+        except StoreFull as error:
+            self._pause(str(error))
+            self._tracker.retry(snapshot.root)
         except (CardChanged, InboxMissing, ConfigError, StoreBusy) as error:
             self._refuse(snapshot, str(error))
         except StoreError:
@@ -135,28 +216,89 @@ class Daemon:
             logger.exception("card %s could not be processed", name)
             self._refuse(snapshot, f"{type(error).__name__}: {error}")
         else:
+            self._told = ""
             self._known.add(outcome.card_id)
             self._refused.pop(snapshot.root, None)
             self._done += not outcome.already_in
             self._publisher.pending = True
-            logger.info("%s", outcome.in_words())
+            logger.info("%s", outcome.in_words(), extra={"facts": outcome.as_dict()})
 
     def _refuse(self, snapshot: CardSnapshot, reason: str) -> None:
         logger.warning("card %s waits: %s", storable(snapshot.name), reason)
         self._refused[snapshot.root] = reason
         self._retry_at[snapshot.root] = self._monotonic() + self._config.watch.retry_s
 
-    def _publish(self, *, at_once: bool = False) -> None:
+    def _publish(self, *, at_once: bool) -> None:
         try:
-            self._publisher.publish(at_once=at_once)
+            if self._publisher.publish(at_once=at_once and self._publisher.pending):
+                self._upkeep.published()
         except StoreError as error:
-            # The card is in; what people read is brought up to date when there is room or peace again.
+            # The cards are in; what people read is brought up to date when there is room or peace again.
             logger.warning("%s; published later", error)
+
+    def _room(self) -> bool:
+        """Whether cards may be begun: the disk has room, and the last pause is over."""
+        if self._monotonic() < self._paused_until:
+            return False
+        short = shortage(self._config.store_folder, self._config.store.min_free_gb)
+        if short is not None:
+            self._pause(short)
+            return False
+        self.paused = None
+        return True
+
+    def _pause(self, reason: str) -> None:
+        if reason != self._told:
+            logger.error("paused: %s. No card is begun until then; nothing is lost", reason)
+            self._told = reason
+        self.paused = reason
+        self._paused_until = self._monotonic() + self._pause_s
+
+    def _patiently(self, attempt: Callable[[], Answer]) -> Answer:
+        """Try again for as long as somebody holds the database or its disk is full; raises Interrupted when stopped."""
+        told = ""
+        while not self._stopping.is_set():
+            try:
+                answer = attempt()
+            except (StoreBusy, StoreFull) as error:
+                if str(error) != told:
+                    told = str(error)
+                    logger.warning("waiting: %s", told)
+                self.paused = told
+                self._board.update(state="paused", paused=told)
+                # Starting is allowed to take as long as the reason lasts.
+                notify(f"EXTEND_TIMEOUT_USEC={int(4e6 * (self._pause_s + 60))}\nSTATUS=paused: {_first_line(told)}")
+                self._stopping.wait(self._pause_s)
+            else:
+                self.paused = None
+                return answer
+        raise Interrupted("stopped before there was a database to work with")
+
+    def _cards_in(self) -> set[str]:
+        with self._database.reading() as connection:
+            return cards_in(connection)
+
+    def _read_configuration(self) -> None:
+        """Take over the configuration as it is now; a wrong one is told of and changes nothing."""
+        self._renewing.clear()
+        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS=reads its configuration")
+        try:
+            config = self._renew()
+            check.demand(config)
+            if config.store_folder != self._config.store_folder:
+                raise ConfigError([f"store.folder: {config.store_folder} needs a restart of the daemon"])
+        except CtwatchError as error:
+            logger.error("the configuration was not taken over, the one before holds: %s", error)
+            return
+        self._config = config
+        self._refused, self._retry_at = {}, {}
+        self._board.update(inboxes=[storable(str(inbox)) for inbox in config.inboxes])
+        logger.info("the configuration was read again; watching %s", ", ".join(map(str, config.inboxes)))
 
     def _progress(self, name: str, done: int, total: int) -> None:
         notify("WATCHDOG=1")
         if done in (0, total) or done % 16 == 0:
-            notify(f"STATUS={name}: {done} of {total} files")
+            notify(f"STATUS={_first_line(name)}: {done} of {total} files")
         self._board.update(now=done == 0, state="working", card={"name": name, "done": done, "total": total})
 
     def _tell_waiting(self) -> None:
@@ -166,9 +308,11 @@ class Daemon:
             for card in self._tracker.waiting()
             if fingerprint(card) not in self._known
         ]
-        notify(f"STATUS=waiting; {len(waiting)} cards settling, {self._done} done")
+        doing = "waiting" if self.paused is None else f"PAUSED: {_first_line(self.paused)}"
+        notify(f"STATUS={doing}; {len(waiting)} cards settling, {self._done} done")
         self._board.update(
-            state="waiting",
+            state="waiting" if self.paused is None else "paused",
+            paused=self.paused,
             card=None,
             settling=waiting,
             refused=[{"card": storable(root), "reason": reason} for root, reason in sorted(self._refused.items())],
@@ -179,25 +323,42 @@ class Daemon:
 
     def _until_next(self, observer: InboxObserver) -> float | None:
         now = self._monotonic()
-        waits = [self._publisher.wait_s(), *(max(0.0, due - now) for due in self._retry_at.values())]
+        waits = [
+            self._publisher.wait_s(),
+            self._upkeep.wait_s(),
+            *(max(0.0, due - now) for due in self._retry_at.values()),
+        ]
         if observer.deaf:
             waits.append(self._config.watch.polling_s)
+        if self.paused is not None:
+            waits.append(max(0.0, self._paused_until - now))
+        if self._catch_up_due:
+            waits.append(self._pause_s)
         return min((wait for wait in waits if wait is not None), default=None)
 
 
-def serve(config: Config) -> None:
-    """Check everything, then run the daemon with signals: TERM and INT stop it after the batch in hand, exit code 0."""
-    database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
-    restore_if_damaged(database, datetime.now())
-    check.demand(config)
-    daemon = Daemon(config)
+def serve(config: Config, renew: Callable[[], Config] | None = None) -> None:
+    """Run the daemon with signals: TERM and INT stop it after the batch in hand, exit code 0; HUP reads `renew`."""
+    daemon = Daemon(config, renew=renew)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        daemon.stop()
+        if number == signal.SIGHUP:
+            daemon.reload()
+        else:
+            daemon.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, on_signal)
     daemon.run()
+
+
+def utc_now() -> datetime:
+    """The time, UTC without zone, as the database keeps it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _first_line(text: str) -> str:
+    return storable(text).split("\n", 1)[0][:200]
 
 
 @contextmanager
@@ -205,12 +366,13 @@ def only_one(folder: Path) -> Iterator[None]:
     """Hold the store's lock while a block runs; raises StoreBusy if another daemon has it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = open(folder / LOCK_NAME, "a+b")
+        # Open for reading only: a file that is open for writing would keep a disk from being made read-only.
+        handle = os.open(folder / LOCK_NAME, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StoreError(
             f"{folder}: cannot be written to ({error.strerror}); correct store.folder or its owner"
         ) from error
-    with handle:
+    try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -218,3 +380,5 @@ def only_one(folder: Path) -> Iterator[None]:
                 f"another ctwatch daemon works in {folder}; stop it first, or set another store.folder"
             ) from error
         yield
+    finally:
+        os.close(handle)

@@ -101,9 +101,9 @@ class _opened:  # noqa: N801 - reads as a verb where it is used
         self.image.close()
         if error is None or isinstance(error, UnusableImage) or not isinstance(error, Exception):
             return
-        if isinstance(error, MemoryError):
-            raise UnusableImage(Failure.TOO_LARGE, "not enough memory to decode it") from error
         text = str(error).lower()
+        if isinstance(error, MemoryError) or "out of memory" in text:
+            raise UnusableImage(Failure.TOO_MUCH_MEMORY, "not enough memory to decode it") from error
         cut = "truncated" in text or "broken data stream" in text or "incomplete" in text
         raise UnusableImage(Failure.TRUNCATED if cut else Failure.UNREADABLE, _reason(error)) from error
 
@@ -113,12 +113,6 @@ def _squashed(upright: Image.Image, canvas: Canvas) -> NDArray[np.uint8]:
     box = (0.0, height * canvas.banner_top, float(width), height * (1.0 - canvas.banner_bottom))
     squashed = upright.resize((canvas.width, canvas.height), Image.Resampling.BILINEAR, box=box)
     return np.ascontiguousarray(np.asarray(squashed, dtype=np.uint8).transpose(2, 0, 1))
-
-
-def dimensions(data: bytes) -> tuple[int, int]:
-    """Return (width, height) as the file's header states them, before any rotation; raises `UnusableImage`."""
-    with _opened(data) as image:
-        return image.size
 
 
 def _upright_rgb(image: Image.Image, width: int, height: int) -> Image.Image:

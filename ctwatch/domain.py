@@ -123,10 +123,17 @@ class CardSnapshot:
     """Sorted by path."""
     ready: bool = False
     """A file named READY (any case) is in it."""
-    copying: bool = False
-    """A temporary name of a copying program is in it."""
+    temporary: tuple[FileStat, ...] = ()
+    """Files under the temporary names of copying programs, sorted by path; they are never read."""
+    hollow: tuple[str, ...] = ()
+    """Camera folders (100MEDIA) in which nothing lies yet, sorted."""
     loose: bool = False
     """Not a folder but the images that lie loose in the inbox."""
+
+    @property
+    def copying(self) -> bool:
+        """Whether a temporary name of a copying program is in it."""
+        return bool(self.temporary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +187,19 @@ class Media:
     def file_name(self) -> str:
         """The last part of the path."""
         return self.file_path.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A content that made a decoder crash, hang or take too much memory, and the file that brought it."""
+
+    media_id: str
+    card_name: str
+    """Storable, like `file_path`."""
+    file_path: str
+    reason: str
+    """`Failure.DECODER_CRASHED`, `TOOK_TOO_LONG` or `TOO_MUCH_MEMORY`."""
+    detail: str | None
 
 
 @dataclass(frozen=True, slots=True)

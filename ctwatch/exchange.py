@@ -8,13 +8,13 @@ from pathlib import Path
 
 from ctwatch import __version__, survey_histories
 from ctwatch.config import Config
-from ctwatch.errors import StoreError
 from ctwatch.export import camtrap_dp, camtrapr, coco, geojson, megadetector, timelapse, wildlife_insights
 from ctwatch.export import occupancy as ready_made
 from ctwatch.export.occupancy import OccupancyFiles
 from ctwatch.export.written import Written
 from ctwatch.occupancy import Compared
-from ctwatch.store import surveys
+from ctwatch.results import not_written
+from ctwatch.store import queries, surveys
 from ctwatch.store.database import PUBLISHED_NAME
 from ctwatch.store.publish import open_published
 from ctwatch.survey import Publication, Survey
@@ -44,9 +44,15 @@ def load_survey(config: Config, *, frames: bool = True) -> Survey:
     Without `frames` it holds what was decided of events alone, which is all that histories need.
     """
     with open_published(config.store_folder) as connection:
-        changed = (config.store_folder / PUBLISHED_NAME).stat().st_mtime
-        published_at = datetime.fromtimestamp(changed, UTC).replace(tzinfo=None)
-        return surveys.load(connection, __version__, published_at, frames=frames)
+        return surveys.load(connection, __version__, frames=frames)
+
+
+def people_left_out(config: Config) -> str | None:
+    """Return a sentence if photographs of people are not in the published copy, so that nobody can be given them."""
+    with open_published(config.store_folder) as connection:
+        if queries.publication(connection).with_people:
+            return None
+    return f"photographs of people are not in {PUBLISHED_NAME}: store.publish_people is false, so none can be shown"
 
 
 def publication(config: Config, survey: Survey, *, with_private: bool = False) -> Publication:
@@ -78,7 +84,7 @@ def export(
     with_private: bool = False,
     occupancy: OccupancyFiles = _AS_CONFIGURED,
 ) -> Written:
-    """Write the survey in the named dialects, each into a folder of its own below `out`."""
+    """Write the survey in the named dialects, each into a folder of its own below `out`; raises StoreFull, StoreError."""
     survey = load_survey(config, frames=any(name != "occupancy" for name in names))
     asked = publication(config, survey, with_private=with_private)
     paths: list[Path] = []
@@ -95,13 +101,12 @@ def export(
                     independence_min=config.occupancy.independence_min,
                     compared=Compared(config.occupancy.independence_from),
                     exclude=() if with_private else PEOPLE,
+                    with_private=with_private,
                 )
             else:
                 written = DIALECTS[name](folder, survey, asked)
         except OSError as error:
-            raise StoreError(
-                f"{folder}: cannot be written to ({error.strerror}); make room, or mend its rights"
-            ) from error
+            raise not_written(folder, error) from error
         paths += written.paths
         sentences += [f"{name}: {sentence}" for sentence in written.sentences]
     return Written(tuple(paths), tuple(sentences))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +14,7 @@ from ctwatch.errors import CardChanged, CtwatchError, InboxMissing
 from ctwatch.names import storable
 from ctwatch.pipeline import CardOutcome, Pipeline
 from ctwatch.pipeline import Progress as Listener
-from ctwatch.results import put_out
+from ctwatch.results import put_out, utc_now
 from ctwatch.store.database import Database
 from ctwatch.store.recovery import restore_if_damaged
 
@@ -88,7 +87,7 @@ def take_in_labels(
 
 def _ready(config: Config) -> tuple[Database, Pipeline]:
     database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
-    restore_if_damaged(database, datetime.now())
+    restore_if_damaged(database, utc_now())
     check.demand(config, inboxes=False)
     database.prepare()
     return database, Pipeline(config, database, panel.load(config))

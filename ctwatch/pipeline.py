@@ -4,39 +4,36 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ctwatch import deployments
-from ctwatch.accounts import Placed, each_once, statuses
-from ctwatch.classify import Classifier, Frame
+from ctwatch.accounts import Placed, each_once, place, placed_of, statuses
 from ctwatch.config import Config
-from ctwatch.derive import Models, blank_threshold, derive
-from ctwatch.domain import (
-    CaptureMethod,
-    CardSnapshot,
-    Deployment,
-    Failure,
-    FileStat,
-    FileStatus,
-    Location,
-    Media,
-    ModelInfo,
-)
+from ctwatch.decoding import DEATHS, ReadFile
+from ctwatch.derive import Models, derive
+from ctwatch.domain import CardSnapshot, Failure, FileStat, FileStatus, ModelInfo
 from ctwatch.effort import derive_effort
-from ctwatch.ensemble import Averaging
 from ctwatch.errors import CardChanged, InboxMissing, Interrupted
+from ctwatch.looking import Looking, frame_of
 from ctwatch.names import storable
 from ctwatch.panel import Panel
-from ctwatch.reading import ReadFile, ReadingRules, read_file, read_files, worker_count
 from ctwatch.settle import fingerprint
 from ctwatch.store import cards, derived
 from ctwatch.store.cards import CardCounts
 from ctwatch.store.database import Database
-from ctwatch.store.missing import Missing, missing, whereabouts
+from ctwatch.store.missing import Missing, missing
+from ctwatch.store.quarantine import (
+    FailedCard,
+    counted_elsewhere,
+    put_media,
+    put_right,
+    quarantined,
+    still_failed,
+)
 from ctwatch.tables import load_mapping
 
 if TYPE_CHECKING:
@@ -47,6 +44,7 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 """Called with files done and files in all."""
 PREDICTIONS_PER_COMMIT = 4096
+_DEAD = DEATHS | {Failure.QUARANTINED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +104,9 @@ class Pipeline:
         """Take the clock (aware, UTC), a question whether to stop, and a listener for the points between steps."""
         self._config = config
         self._database = database
-        self._panel = panel
+        self._has_models = bool(panel.empty or panel.species)
         self._models = Models(panel.empty_models, panel.species_models)
-        self._now = now
+        self._looking = Looking(config, database, panel, self._models, now, at)
         self._stop = stop
         self._at = at
         self.out_of_reach = 0
@@ -168,7 +166,8 @@ class Pipeline:
         self.out_of_reach = len(unobtainable)
         if unobtainable:
             logger.warning(
-                "%d photographs wait for models to see them, but their files are gone; drop their cards again",
+                "%d photographs wait for models to see them, but their files are gone or in quarantine; drop their cards again,"
+                " or try `ctwatch retry`",
                 len(unobtainable),
             )
         return looked_at
@@ -182,7 +181,7 @@ class Pipeline:
     def derive_within(self, connection: "duckdb.DuckDBPyConnection", deployment_ids: Iterable[str]) -> None:
         """Recompute the derived tables of some deployments as part of a transaction."""
         for deployment_id in deployment_ids:
-            derive(connection, deployment_id, self._config, self._models, self._local_now())
+            derive(connection, deployment_id, self._config, self._models, self._looking.local_now())
 
     def rederive(self) -> None:
         """Map every file to its deployment and recompute all derived tables, in one transaction; no inference."""
@@ -218,38 +217,35 @@ class Pipeline:
             return position < len(seen) and bool(seen[position] == prefix)
 
         wanted = [file for file in snapshot.files if file.ignored is None]
-        classifier = self._classifier()
+        verdicts = self._looking.verdicts(snapshot.name, is_known)
+        classifier = self._looking.classifier()
         results: list[Placed] = []
-        progress(0, len(wanted))
-        for read in read_files(
-            snapshot.root,
-            wanted,
-            canvases=self._panel.canvases,
-            rules=self._rules(),
-            is_known=is_known,
-            workers=worker_count(self._config.read.workers),
-            miniatures=self._config.decisions.background,
-        ):
+
+        def step() -> None:
             if self._stop():
-                self._save(classifier)
-                raise Interrupted(
-                    f"{snapshot.name}: stopped after {len(results)} of {len(wanted)} files; goes on next time"
-                )
-            if read.failure is Failure.CHANGED_WHILE_READING:
-                _still_there(snapshot)
-                raise CardChanged(f"{snapshot.root}/{read.file.path}: {read.detail}")
-            deployment, location = None, None
-            if read.media is not None:
-                deployment, location = _place(mapping, snapshot, read.media)
-                if read.pixels is not None and (self._panel.empty or self._panel.species):
-                    classifier.push(_frame(read.media, deployment.deployment_id, read))
-                    self._save(classifier, at_least=PREDICTIONS_PER_COMMIT)
-            results.append(Placed(ReadFile(read.file, read.media, read.failure, read.detail), deployment, location))
+                done = f"stopped after {len(results)} of {len(wanted)} files"
+                raise Interrupted(f"{snapshot.name}: {done}; goes on next time")
             progress(len(results), len(wanted))
+
+        try:
+            for read in self._looking.files(snapshot.root, wanted, verdicts, step):
+                step()
+                if read.failure is Failure.CHANGED_WHILE_READING:
+                    _still_there(snapshot)
+                    raise CardChanged(f"{snapshot.root}/{read.file.path}: {read.detail}")
+                results.append(placed_of(mapping, snapshot, read))
+                deployment = results[-1].deployment
+                if read.media is not None and deployment is not None and read.pixels is not None and self._has_models:
+                    classifier.push(frame_of(read.media, deployment.deployment_id, read))
+                    self._looking.save(classifier, PREDICTIONS_PER_COMMIT)
+        except Interrupted:
+            self._looking.save(classifier)
+            raise
+        progress(len(results), len(wanted))
         if any(item.read.failure is Failure.NO_ACCESS for item in results):
             _still_there(snapshot)
         classifier.finish()
-        self._save(classifier)
+        self._looking.save(classifier)
         return results
 
     def _commit(
@@ -264,18 +260,19 @@ class Pipeline:
         if current != mapping:
             # The table was edited while the card was read: what it says now holds.
             results = [
-                item if item.read.media is None else Placed(item.read, *_place(current, snapshot, item.read.media))
+                item if item.read.media is None else Placed(item.read, *place(current, snapshot, item.read.media))
                 for item in results
             ]
         photographs = [item.read.media for item in results if item.read.media is not None]
         with self._database.writing() as connection:
+            _demand_quarantined(connection, snapshot, results)
             contents = [(item.file_path, item.media_id) for item in photographs]
             replacing = cards.superseded_by(connection, snapshot.root, contents, [file.path for file in snapshot.files])
             left = cards.deployments_of(connection, replacing)
             elsewhere = cards.seen_elsewhere(connection, [item.media_id for item in photographs], replacing)
             files, new = statuses(snapshot, results, elsewhere)
             counts = cards.count(files, new)
-            cards.add_media(connection, new)
+            put_media(connection, new)
             kept = {item.deployment_id for item in files if item.status is not FileStatus.DUPLICATE}
             pairs = [(item.deployment, item.location) for item in results if item.deployment and item.location]
             pairs = [pair for pair in each_once(pairs) if pair[0].deployment_id in kept]
@@ -298,96 +295,87 @@ class Pipeline:
 
     def _look_again(self, lacking: Sequence[Missing], unobtainable: set[str], progress: Progress) -> int:
         """Read photographs again wherever they are found and classify them; adds the others to `unobtainable`."""
-        classifier = self._classifier()
-        found = 0
-        with self._database.reading() as connection:
-            places = whereabouts(connection, [item.media_id for item in lacking])
-        candidates: dict[str, list[tuple[str, FileStat]]] = {}
-        for place in places:
-            stat = FileStat(place.file_path, place.file_size, place.modified_ns)
-            candidates.setdefault(place.media_id, []).append((place.card_path, stat))
-        for number, item in enumerate(lacking):
+        classifier = self._looking.classifier()
+
+        def step(done: int) -> None:
             if self._stop():
-                self._save(classifier)
                 raise Interrupted("stopped while looking again at earlier cards; goes on next time")
-            read = self._find(item.media_id, candidates.get(item.media_id, []))
-            if read is None or read.media is None:
-                unobtainable.add(item.media_id)
-            else:
-                found += 1
-                push = classifier.push if item.by_empty or self._panel.empty is None else classifier.push_for_species
-                push(_frame(read.media, item.deployment_id, read))
-                self._save(classifier, at_least=PREDICTIONS_PER_COMMIT)
-            progress(number + 1, len(lacking))
+            progress(done, len(lacking))
+
+        try:
+            found = self._looking.again(lacking, classifier, unobtainable, step, PREDICTIONS_PER_COMMIT)
+        except Interrupted:
+            self._looking.save(classifier)
+            raise
+        progress(len(lacking), len(lacking))
         classifier.finish()
-        self._save(classifier)
+        self._looking.save(classifier)
         return found
 
-    def _find(self, media_id: str, candidates: Sequence[tuple[str, FileStat]]) -> ReadFile | None:
-        for root, file in candidates:
-            read = read_file(
-                root,
-                file,
-                canvases=self._panel.canvases,
-                rules=self._rules(),
-                is_known=lambda other: other != media_id,
-                miniatures=self._config.decisions.background,
-            )
-            if read.pixels is not None:
-                return read
-        return None
+    def read_again(self, card: FailedCard, files: Sequence[FileStat], root: str, progress: Progress) -> list[ReadFile]:
+        """Read some files of a card that is in once more, at `root`; their pictures are decoded whatever is known."""
+        verdicts = self._looking.verdicts(card.card_name, lambda media_id: False)
+        results: list[ReadFile] = []
 
-    def _classifier(self) -> Classifier:
-        return Classifier(
-            self._panel,
-            batch_size=self._config.models.batch_size,
-            gap_s=self._config.events.event_gap_s,
-            averaging=Averaging(self._config.decisions.averaging),
-            blank_threshold=blank_threshold(self._config, self._models.empty),
-        )
+        def step() -> None:
+            if self._stop():
+                raise Interrupted(f"{card.card_name}: stopped while its failed files were read again")
+            progress(len(results), len(files))
 
-    def _save(self, classifier: Classifier, at_least: int = 1) -> None:
-        """Append predictions to the database once there are enough to be worth a commit."""
-        if classifier.waiting() < at_least:
-            return
+        for read in self._looking.files(root, files, verdicts, step):
+            step()
+            results.append(replace(read, pixels=None, miniature=None))
+        progress(len(results), len(files))
+        return results
+
+    def put_right(self, card: FailedCard, results: Sequence[ReadFile]) -> list[str]:
+        """Put what a second reading of failed files found in place of the first, in one transaction, and derive anew.
+
+        Returns the deployments that it touched. Rows that are not failed any more, because the card was read anew
+        meanwhile, stay as they are; files that changed under the reading wait for the card to be read anew.
+        """
+        mapping = load_mapping(self._config)
+        snapshot = CardSnapshot(card.root, card.card_name, card.inbox, (), loose=card.loose)
+        settled = [item for item in results if item.failure is not Failure.CHANGED_WHILE_READING]
         with self._database.writing() as connection:
-            cards.add_models(connection, [*self._models.empty, *self._models.species])
-            cards.add_predictions(connection, classifier.take())
-            cards.add_miniatures(connection, classifier.take_miniatures())
-        self._at("saved")
-
-    def _rules(self) -> ReadingRules:
-        return ReadingRules(self._config.read.earliest_year, self._config.read.use_file_times, self._local_now())
+            failed = still_failed(connection, card.card_id)
+            placed = [placed_of(mapping, snapshot, item) for item in settled if storable(item.file.path) in failed]
+            if not placed:
+                return []
+            left = cards.deployments_of(connection, [card.card_id])
+            ids = [item.read.media.media_id for item in placed if item.read.media is not None]
+            paths = [storable(item.read.file.path) for item in placed]
+            files, new = statuses(snapshot, placed, counted_elsewhere(connection, ids, card.card_id, paths))
+            put_right(connection, card.card_id, files, new)
+            kept = {item.deployment_id for item in files if item.status is not FileStatus.DUPLICATE}
+            pairs = each_once(
+                [(item.deployment, item.location) for item in placed if item.deployment and item.location]
+            )
+            pairs = [pair for pair in pairs if pair[0].deployment_id in kept]
+            cards.put_deployments(connection, pairs)
+            touched = sorted({pair[0].deployment_id for pair in pairs} | left)
+            self.derive_within(connection, touched)
+            derived.drop_orphans(connection)
+            derive_effort(connection)
+        self._at("put right")
+        return touched
 
     def utc_now(self) -> datetime:
         """The time, UTC without zone, as the database keeps it."""
-        return self._now().astimezone(UTC).replace(tzinfo=None)
+        return self._looking.utc_now()
 
-    def _local_now(self) -> datetime:
-        return self._now().astimezone().replace(tzinfo=None)
-
-
-def _place(mapping: deployments.Mapping, snapshot: CardSnapshot, media: Media) -> tuple[Deployment, Location]:
-    return deployments.assign(
-        mapping,
-        inbox_name=os.path.basename(snapshot.inbox),
-        folders=_folders(snapshot, media.file_path),
-        serial=media.camera.serial,
-        taken=media.timestamp.value,
-        trusted=media.timestamp.trusted,
-    )
+    def close(self) -> None:
+        """End the processes that decode; they start again when they are needed."""
+        self._looking.close()
 
 
-def _folders(snapshot: CardSnapshot, path: str) -> list[str]:
-    """Return the folders that may name a file's deployment: the card and those below it."""
-    inside = path.split("/")[:-1]
-    return inside if snapshot.loose else [snapshot.name, *inside]
-
-
-def _frame(media: Media, deployment_id: str, read: ReadFile) -> Frame:
-    alone = media.capture_method is CaptureMethod.TIME_LAPSE or not media.timestamp.trusted
-    taken = None if alone else media.timestamp.value
-    return Frame(media.media_id, deployment_id, taken, read.pixels or {}, read.miniature)
+def _demand_quarantined(
+    connection: "duckdb.DuckDBPyConnection", snapshot: CardSnapshot, results: Sequence[Placed]
+) -> None:
+    """Raise CardChanged if a content that was passed over for its quarantine is in quarantine no longer."""
+    passed_over = {item.read.media.media_id for item in results if item.read.media and item.read.failure in _DEAD}
+    if passed_over and not passed_over <= {item.media_id for item in quarantined(connection)}:
+        raise CardChanged(f"{snapshot.root}: the quarantine was lifted while it was read; it is read again")
 
 
 def _ids(models: Sequence[ModelInfo]) -> list[str]:

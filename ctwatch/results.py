@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from ctwatch import occupancy
 from ctwatch.config import Config
-from ctwatch.errors import StoreError
+from ctwatch.disk import refuses
+from ctwatch.errors import StoreError, StoreFull
 from ctwatch.export import histories, observations
 from ctwatch.store import queries, surveys
 from ctwatch.store.database import Database
@@ -90,21 +92,41 @@ def export(config: Config, folder: Path, names: Sequence[str] = TABLES) -> list[
             _say_dropped(tables.of_species)
             written += histories.write(folder, tables.effort, tables.of_species)
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be written to ({error.strerror}); make room, or mend its rights") from error
+        raise not_written(folder, error) from error
     return written
 
 
-def put_out(config: Config, database: Database) -> None:
-    """Publish the database and write the tables of its results folder."""
-    publish(database)
+def not_written(folder: Path, error: OSError) -> StoreError:
+    """Return the error for a folder that could not be written into: StoreFull if its disk takes nothing more."""
+    kind = StoreFull if refuses(error) else StoreError
+    return kind(f"{folder}: cannot be written to ({error.strerror}); make room, or mend its rights")
+
+
+def put_out(config: Config, database: Database, now: datetime | None = None) -> None:
+    """Publish the database and write the tables of its results folder; raises StoreFull, StoreError.
+
+    `now` is UTC and is told in the copy; None: the present time.
+    """
+    publish(database, now or utc_now(), with_people=config.store.publish_people)
     export(config, config.store_folder / RESULTS_FOLDER)
+
+
+def utc_now() -> datetime:
+    """Return the time in UTC as the database holds it, without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 class Publisher:
     """Publishes after commits, but never more than a tenth of the time."""
 
-    def __init__(self, config: Config, database: Database, monotonic: Callable[[], float]) -> None:
-        self._config, self._database, self._monotonic = config, database, monotonic
+    def __init__(
+        self,
+        config: Config,
+        database: Database,
+        monotonic: Callable[[], float],
+        utc_now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._config, self._database, self._monotonic, self._utc_now = config, database, monotonic, utc_now
         self._earliest_next = float("-inf")
         self.pending = False
 
@@ -114,7 +136,7 @@ class Publisher:
         if not at_once and (not self.pending or started < self._earliest_next):
             return False
         self._earliest_next = started + RETRY_S
-        put_out(self._config, self._database)
+        put_out(self._config, self._database, self._utc_now())
         ended = self._monotonic()
         self._earliest_next = ended + (ended - started) * (1 / SHARE_OF_TIME - 1)
         self.pending = False

@@ -1,20 +1,45 @@
-"""Which dropped cards have stopped changing: a pure object that is handed snapshots and the time."""
+"""Which dropped cards have stopped changing: a pure object that is handed snapshots, answers and the time."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ctwatch.domain import CardSnapshot
+from ctwatch.domain import CardSnapshot, Ignored
 from ctwatch.identity import derived_id
 
-TEMPORARY_SUFFIXES = (".part", ".tmp", ".crdownload", ".filepart", ".partial")
-TEMPORARY_PREFIXES = ("~$", ".~")
+TEMPORARY_SUFFIXES = (".part", ".tmp", ".crdownload", ".opdownload", ".filepart", ".partial")
+TEMPORARY_PREFIXES = ("~$", ".~", ".syncthing.", "~syncthing~", ".goutputstream-", ".pending-", ".rsync-partial")
 READY_NAME = "ready"
+EMPTY_CARD = "(the folder is empty)"
+"""What a card without a single file is said to wait for."""
+MOST_NAMES = 5
+"""So many names say what a card waits for."""
+# rsync: .IMG_0001.JPG.Xa3d9f; a name with an ending of its own, so that .app.config of some program is none.
+_RSYNC = re.compile(r"\.(?P<name>.+\.[^.]+)\.[A-Za-z0-9]{6}")
+_NEXTCLOUD = re.compile(r"\.(?P<name>.+)\.~[0-9a-f]+")
+_PREFIXED = re.compile(r"(?:\.syncthing\.|~syncthing~|\.pending-\d+-)(?P<name>.+)")
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a copying program gives files such a name while it still writes them."""
+    """Whether a copying program gives files or folders such a name while it still writes them."""
     lowered = name.lower()
-    return lowered.endswith(TEMPORARY_SUFFIXES) or lowered.startswith(TEMPORARY_PREFIXES)
+    if lowered.endswith(TEMPORARY_SUFFIXES) or lowered.startswith(TEMPORARY_PREFIXES):
+        return True
+    return any(pattern.fullmatch(name) for pattern in (_RSYNC, _NEXTCLOUD))
+
+
+def final_name(name: str) -> str | None:
+    """Return the name that a temporary file gets when it is whole; None where its name does not tell."""
+    for pattern in (_NEXTCLOUD, _RSYNC):
+        if match := pattern.fullmatch(name):
+            return match["name"]
+    for suffix in TEMPORARY_SUFFIXES:
+        if name.lower().endswith(suffix):
+            name = name[: -len(suffix)]
+            match = _PREFIXED.fullmatch(name)
+            return match["name"] if match else name
+    match = _PREFIXED.fullmatch(name)
+    return match["name"] if match else None
 
 
 def fingerprint(snapshot: CardSnapshot) -> str:
@@ -22,31 +47,86 @@ def fingerprint(snapshot: CardSnapshot) -> str:
     return derived_id(snapshot.root, *(f"{file.path}\x00{file.size}\x00{file.mtime_ns}" for file in snapshot.files))
 
 
+def still_to_come(snapshot: CardSnapshot) -> tuple[str, ...]:
+    """Names of temporary files whose own file is not there yet: without it no card is whole, however long it rests."""
+    return tuple(path for path, arrived in _temporary(snapshot) if not arrived)
+
+
+def incomplete(snapshot: CardSnapshot) -> tuple[str, ...]:
+    """Names that a listing alone shows to be unfinished, most telling first; they may as well be broken for good.
+
+    Photographs and videos without a byte (many programs create all files first and fill them later) and folders that
+    could not be looked into; camera folders with nothing in them; temporary files whose own file lies beside them (a
+    copy was broken off and made again, or one is replaced); a card without a file.
+    """
+    empty = [file.path for file in snapshot.files if not file.size and file.ignored in (None, Ignored.VIDEO)]
+    left = [path for path, arrived in _temporary(snapshot) if arrived]
+    nothing = [] if snapshot.files else [EMPTY_CARD]
+    return (*empty, *snapshot.hollow, *left, *nothing)
+
+
+def _temporary(snapshot: CardSnapshot) -> list[tuple[str, bool]]:
+    """Pair each temporary file's path with whether the file that it becomes is there."""
+    if not snapshot.temporary:
+        return []
+    there = {file.path for file in snapshot.files}
+    pairs = []
+    for file in snapshot.temporary:
+        parts = file.path.split("/")
+        first = next((number for number, part in enumerate(parts) if is_temporary(part)), len(parts) - 1)
+        # Below a temporary folder a file has its own name already.
+        name = final_name(parts[first]) if first == len(parts) - 1 else parts[-1]
+        pairs.append((file.path, name is not None and "/".join((*parts[:first], name)) in there))
+    return pairs
+
+
+def _nothing(snapshot: CardSnapshot) -> Sequence[str]:
+    return ()
+
+
 @dataclass(slots=True)
 class _Watched:
     snapshot: CardSnapshot
+    state: str
     quiet_since: float
     looks: int = 1
     handed_out: str | None = None
+    waits_for: tuple[str, ...] = ()
+    asked_at: float = 0.0
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.handed_out != self.state
 
 
 @dataclass(slots=True)
 class SettleTracker:
     """Decides when a card is whole.
 
-    A card has settled when two looks or more saw the same files with the same sizes and times for `settle_s` seconds
-    and no temporary name is left, or when a file named READY (any case) is in it. Each state of a card is handed out
-    once; a card that grows later is handed out again.
+    A card has settled when two looks or more saw the same files with the same sizes and times for `settle_s` seconds,
+    no temporary name is left whose file is still to come, and nothing on it is unfinished; what is still unfinished
+    after `unfinished_s` seconds of quiet counts as broken, and the card is handed out. A file named READY (any case)
+    skips the wait, not the question whether a file is being written to at this moment. Each state of a card is handed
+    out once; a card that grows later is handed out again.
     """
 
     settle_s: float
+    unfinished_s: float = 300.0
     _watched: dict[str, _Watched] = field(default_factory=dict)
 
-    def update(self, snapshots: Iterable[CardSnapshot], now: float) -> list[CardSnapshot]:
+    def update(
+        self,
+        snapshots: Iterable[CardSnapshot],
+        now: float,
+        unfinished: Callable[[CardSnapshot], Sequence[str]] = _nothing,
+        known: Container[str] = (),
+    ) -> list[CardSnapshot]:
         """Take one look at every card that is there and return those that have settled just now.
 
-        `now` is monotonic seconds. A card that is missing from the look is forgotten, which deletes nothing: it is
-        simply watched afresh when it comes back.
+        `now` is monotonic seconds. `unfinished` names the files of a card that are not whole by what is in them; it is
+        asked last, only of cards that would be handed out, and of each at most once in `settle_s`. States (see
+        `fingerprint`) in `known` are handed out without that question: they were looked at before. A card that is missing
+        from the look is forgotten, which deletes nothing: it is simply watched afresh when it comes back.
         """
         seen = {snapshot.root: snapshot for snapshot in snapshots}
         for root in self._watched.keys() - seen.keys():
@@ -55,16 +135,15 @@ class SettleTracker:
         for root, snapshot in sorted(seen.items()):
             watched = self._watched.get(root)
             if watched is None:
-                watched = self._watched[root] = _Watched(snapshot, now)
+                watched = self._watched[root] = _Watched(snapshot, fingerprint(snapshot), now)
             elif watched.snapshot == snapshot:
                 watched.looks += 1
             else:
-                watched.snapshot, watched.quiet_since, watched.looks = snapshot, now, 1
-            if self._has_settled(watched, now):
-                state = fingerprint(snapshot)
-                if watched.handed_out != state:
-                    watched.handed_out = state
-                    settled.append(snapshot)
+                watched.snapshot, watched.state = snapshot, fingerprint(snapshot)
+                watched.quiet_since, watched.looks, watched.waits_for = now, 1, ()
+            if watched.is_waiting and self._has_settled(watched, now, unfinished, known):
+                watched.handed_out = watched.state
+                settled.append(snapshot)
         return settled
 
     def retry(self, root: str) -> None:
@@ -78,23 +157,47 @@ class SettleTracker:
 
     def waiting(self) -> list[CardSnapshot]:
         """Cards seen but not yet handed out in their present state."""
-        return [
-            watched.snapshot
-            for _, watched in sorted(self._watched.items())
-            if watched.handed_out != fingerprint(watched.snapshot)
-        ]
+        return [watched.snapshot for _, watched in sorted(self._watched.items()) if watched.is_waiting]
+
+    def waits_for(self, root: str) -> tuple[str, ...]:
+        """Names whose end a quiet card waits for, `MOST_NAMES` at most; none for one that has not come to rest yet.
+
+        For a card that was handed out: what was taken as broken, because it had been waited for long enough.
+        """
+        return self._watched[root].waits_for if root in self._watched else ()
 
     def next_due(self, now: float) -> float | None:
-        """Seconds until the earliest card could settle if it stays quiet; None if nothing waits."""
-        waits = [
-            max(0.0, watched.quiet_since + self.settle_s - now)
-            for watched in self._watched.values()
-            if watched.handed_out != fingerprint(watched.snapshot)
-        ]
-        return min(waits, default=None)
+        """Seconds until the earliest card could settle if it stays quiet; None if no passing of time settles any."""
+        waits = [self._due(watched) for watched in self._watched.values() if watched.is_waiting]
+        return min((max(0.0, due - now) for due in waits if due is not None), default=None)
 
-    def _has_settled(self, watched: _Watched, now: float) -> bool:
-        if watched.snapshot.ready:
+    def _due(self, watched: _Watched) -> float | None:
+        quiet = watched.quiet_since + self.settle_s
+        if not watched.waits_for:
+            return quiet
+        if not watched.snapshot.ready and still_to_come(watched.snapshot):
+            return None
+        return min(watched.asked_at + self.settle_s, watched.quiet_since + max(self.settle_s, self.unfinished_s))
+
+    def _has_settled(
+        self,
+        watched: _Watched,
+        now: float,
+        unfinished: Callable[[CardSnapshot], Sequence[str]],
+        known: Container[str],
+    ) -> bool:
+        snapshot = watched.snapshot
+        quiet = now - watched.quiet_since
+        if not snapshot.ready:
+            if quiet < self.settle_s or watched.looks < 2:
+                return False
+            if missing := still_to_come(snapshot):
+                watched.waits_for = missing[:MOST_NAMES]
+                return False
+        if quiet >= max(self.settle_s, self.unfinished_s) or watched.state in known:
             return True
-        quiet = now - watched.quiet_since >= self.settle_s and watched.looks >= 2
-        return quiet and not watched.snapshot.copying
+        if watched.waits_for and now - watched.asked_at < self.settle_s:
+            return False
+        names = (() if snapshot.ready else incomplete(snapshot)) or unfinished(snapshot)
+        watched.waits_for, watched.asked_at = tuple(names[:MOST_NAMES]), now
+        return not names

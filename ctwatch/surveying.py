@@ -20,13 +20,13 @@ def survey_figures_of(config: Config) -> SurveyFigures:
     )
 
 
-def write_page(config: Config, path: Path) -> page.Written:
-    """Write the survey as one page of HTML that needs nothing else."""
+def write_page(config: Config, path: Path, *, with_people: bool = False) -> page.Written:
+    """Write the survey as one page of HTML that needs nothing else; nobody is on it unless asked for."""
     survey = load_survey(config)
     return page.write(
         path,
         survey,
-        publication(config, survey),
+        publication(config, survey, with_private=with_people),
         independence_min=config.occupancy.independence_min,
         duplicate_files=_duplicates(config),
     )

@@ -1,7 +1,8 @@
 """Shared by all tests: real cards of small JPEGs, tiny networks, a configuration, and a dump of what the store holds."""
 
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -80,23 +81,28 @@ def make_card(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-@pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with `empty` and `species`: three small random networks each, the same in every run."""
+def write_tiny_models(root: Path, members: int = 3) -> None:
+    """Write `empty` and `species` into a folder: small random networks, the same in every run."""
     import torch
 
     from ctwatch.domain import BLANK, Canvas, ModelInfo, Preprocessing, Task
     from ctwatch.nets.architectures import build
     from ctwatch.nets.model_file import save
 
-    root = tmp_path_factory.mktemp("models")
     preprocessing = Preprocessing(Canvas(32, 32), (32, 32), (0.45, 0.45, 0.45), (0.25, 0.25, 0.25))
     for task, labels in ((Task.EMPTY, (BLANK, "animal")), (Task.SPECIES, LABELS)):
-        for member in range(3):
+        for member in range(members):
             torch.manual_seed(100 * len(labels) + member)
             net = build("thin_resnet10", len(labels)).eval()
             info = ModelInfo("", f"{task}{member}", task, "thin_resnet10", labels, preprocessing, 1.0)
             save(root / str(task) / f"member{member}.safetensors", net, info)
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with `empty` and `species`: three tiny models each."""
+    root = tmp_path_factory.mktemp("models")
+    write_tiny_models(root)
     return root
 
 
@@ -233,3 +239,17 @@ def _rounded(value: Any) -> Any:
 def store(config: Callable[..., Config]) -> Store:
     """A store without models."""
     return Store(config())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with 24 MB, that can be filled, made read-only and taken away."""
+    place = tmp_path / "small-disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], capture_output=True, text=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"this user may not mount a file system ({mounted.stderr.strip()}); run the tests as root")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=False, capture_output=True)

@@ -3,8 +3,11 @@
 import csv
 import json
 import os
+import resource
 import shutil
 import struct
+import threading
+import time
 import zlib
 from collections.abc import Callable
 from datetime import datetime
@@ -19,6 +22,7 @@ from conftest import Store, moment_of, photograph
 from PIL import Image
 from test_exif import png
 
+from ctwatch.card import UnusableFile, read_bytes, snapshot
 from ctwatch.cli import main
 from ctwatch.config import Config
 
@@ -212,6 +216,96 @@ def test_hostile_names_are_kept_and_come_out_as_cells(config: Configure, make_ca
     for path in (settings.base / "out").glob("*.csv"):
         with path.open(newline="", encoding="utf-8") as file:
             assert not any(cell.startswith(("=", "+", "@", "\t")) for row in csv.reader(file) for cell in row)
+
+
+def test_a_card_of_a_hundred_thousand_entries_costs_what_it_holds(config: Configure, make_card: Make) -> None:
+    """All in one folder: listed in time that grows as they do, every one accounted for, in bounded memory."""
+    card = make_card(files=3)
+    pictures = sorted(card.iterdir())
+    notes = [card / f"note{number}.txt" for number in range(4)]
+    for note in notes:
+        note.write_text(note.name)
+    seconds, made = {}, 7
+    for entries in (20_000, 100_000):
+        for number in range(made, entries):
+            source = pictures[number % 3] if number % 100 == 0 else notes[number % 4]
+            os.link(source, card / f"{number:06d}{source.suffix}")
+        made = entries
+        started = time.process_time()
+        assert len(snapshot(card, card.parent).files) == entries
+        seconds[entries] = time.process_time() - started
+    assert seconds[100_000] < 15 * max(seconds[20_000], 0.05), seconds
+    store = Store(config())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    counts = store.process(card).counts
+    assert (counts.files_seen, counts.media, counts.failed) == (100_000, 3, 0)
+    assert counts.ignored + counts.duplicates == 99_997
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600_000, "kilobytes"
+
+
+def test_a_link_that_comes_and_goes_during_the_reading_leads_nowhere(make_card: Make, tmp_path: Path) -> None:
+    """Folder and file change into links and back as fast as they can: what lies outside is never read."""
+    card = make_card(files=1, folder="DCIM")
+    secret = photograph(666, size=(24, 32))
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "IMG_0000.JPG").write_bytes(secret)
+    own = (card / "DCIM" / "IMG_0000.JPG").read_bytes()
+    (tmp_path / "outside" / "IMG_0000.JPG").write_bytes(secret.ljust(len(own), b"\0")[: len(own)])
+    facts = os.stat(card / "DCIM" / "IMG_0000.JPG")
+    os.utime(tmp_path / "outside" / "IMG_0000.JPG", ns=(facts.st_mtime_ns, facts.st_mtime_ns))
+    (file,) = snapshot(card, card.parent).files
+    (card / "folder-link").symlink_to(tmp_path / "outside")
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            for real, link in (("DCIM", "folder-link"),):
+                os.rename(card / real, card / "aside")
+                os.rename(card / link, card / real)
+                os.rename(card / real, card / link)
+                os.rename(card / "aside", card / real)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    read, refused = 0, 0
+    try:
+        end = time.monotonic() + 30
+        while (read < 200 or refused < 20) and time.monotonic() < end:
+            try:
+                assert read_bytes(str(card), file) == own
+                read += 1
+            except UnusableFile:
+                refused += 1
+    finally:
+        stop.set()
+        swapping.join()
+    assert read >= 200
+    assert refused >= 20
+
+
+def test_labels_that_are_formulas_come_out_as_cells(config: Configure, make_card: Make, tmp_path: Path) -> None:
+    """What people or other programs name an animal reaches every table as text."""
+    settings = config()
+    make_card("L01", 6)
+    assert ctwatch(settings, "process", str(tmp_path / "inbox" / "L01")).exit_code == 0
+    labels = ('=HYPERLINK("http://x";"y")', "+1+cmd|' /C calc'!A0", "@SUM(1+1)", "-2+3", "\t=1", "=1+1")
+    with (tmp_path / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("File", "RelativePath", "Species"))
+        writer.writerows((f"IMG_{number:04d}.JPG", "L01", label) for number, label in enumerate(labels))
+    result = ctwatch(settings, "import", "--as", "human", "--by", "=me", str(tmp_path / "labels.csv"))
+    assert result.exit_code == 0, result.output
+    named = {row["scientific_name"] for row in answer(settings, "query", "from observations", "--json")}
+    assert '=HYPERLINK("http://x";"y")' in named
+    everything_still_answers(settings)
+    written = [*(settings.base / "out").rglob("*.csv"), *(settings.store_folder / "results").rglob("*.csv")]
+    assert len(written) >= 4
+    for path in written:
+        with path.open(newline="", encoding="utf-8") as table:
+            for row in csv.reader(table):
+                for cell in row:
+                    number = cell.lstrip("-").replace(".", "", 1).replace("e-", "", 1).isdigit()
+                    assert number or not cell.startswith(("=", "+", "-", "@", "\t", "\r")), (path, cell)
 
 
 def test_very_deep_folders_are_read_to_their_end(config: Configure, make_card: Make) -> None:

@@ -282,7 +282,7 @@ def test_frictionless_finds_a_package_valid(publication: Publication, tmp_path: 
     problems, rows = by_frictionless(tmp_path)
     assert problems == []
     assert rows == {name: len(read(tmp_path, name)) for name in schema.TABLES} == {
-        "deployments": 3, "media": 11, "observations": 13,
+        "deployments": 3, "media": 10 + publication.with_private, "observations": 13,
     }  # fmt: skip
 
 
@@ -613,13 +613,16 @@ def test_without_an_offset_times_are_marked_as_doubtful(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("with_private", [False, True])
-def test_photographs_of_people_are_not_public_unless_asked_for(with_private: bool, tmp_path: Path) -> None:
-    """They keep their row: the standard marks them."""
+def test_photographs_of_people_are_left_out_unless_asked_for(with_private: bool, tmp_path: Path) -> None:
+    """Neither path nor id is in the package; asked for, they are public as all the others are."""
     tables = written(tmp_path, example(), replace(PUBLICATION, with_private=with_private))
     public = {row["mediaID"]: row["filePublic"] for row in tables["media"]}
-    assert public[f"{3:032x}"] == str(with_private).lower()
-    assert set(public.values()) - {public[f"{3:032x}"]} <= {"true"}
-    assert says(tables, "1 photograph of events with people marked")
+    assert set(public.values()) == {"true"}
+    assert (f"{3:032x}" in public) == with_private
+    assert any(f"{3:032x}".encode() in path.read_bytes() for path in tmp_path.rglob("*.csv")) == with_private
+    assert says(
+        tables, f"1 photograph of events with people {'among them, as asked for' if with_private else 'left out'}"
+    )
 
 
 def test_cards_of_one_name_are_folders_of_two_names(tmp_path: Path) -> None:

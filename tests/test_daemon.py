@@ -21,7 +21,7 @@ from ctwatch.daemon import Daemon, only_one
 from ctwatch.demo.station import CARDS, maker_note, photograph
 from ctwatch.errors import StoreBusy
 from ctwatch.service import read_status
-from ctwatch.store.database import PUBLISHED_NAME
+from ctwatch.store.database import LIVE_NAME, PUBLISHED_NAME, Database
 from ctwatch.store.publish import open_published
 
 DEADLINE_S = 60.0
@@ -51,14 +51,14 @@ def write_card(folder: Path, first: int, files: int = 3) -> None:
 class Station:
     """A folder with a configuration, an inbox, and a daemon in a thread of this process."""
 
-    def __init__(self, root: Path, more: str = "", **watch: Any) -> None:
+    def __init__(self, root: Path, more: str = "", *, pause_s: float = 15.0, **watch: Any) -> None:
         self.root, self.inbox = root, root / "inbox"
         self.inbox.mkdir()
         options = {"settle_s": 0.4, "sweep_s": 3600.0, **watch}
         lines = "\n".join(f"{key} = {value!r}" for key, value in options.items())
         (root / "config.toml").write_text(f"[models]\nempty = ''\n[watch]\n{lines}\n{more}", "utf-8")
         self.config = configuration.load(root / "config.toml")
-        self.daemon = Daemon(self.config)
+        self.daemon = Daemon(self.config, renew=lambda: configuration.load(root / "config.toml"), pause_s=pause_s)
         self.thread = threading.Thread(target=self.daemon.run)
 
     def start(self) -> None:
@@ -81,11 +81,23 @@ class Station:
             with open_published(Path(folder)) as connection:
                 return connection.execute(sql).fetchall()
 
+    def rows_now(self, sql: str) -> list[tuple[Any, ...]]:
+        """What the live database holds."""
+        with Database(self.config.store_folder).reading() as connection:
+            return connection.execute(sql).fetchall()
+
+    def has(self, names: set[str]) -> bool:
+        """Whether exactly these cards are published."""
+        try:
+            return {row[0] for row in self.rows("SELECT card_name FROM cards")} == names
+        except OSError:  # the disk that is full here is also the one for a moment's copy
+            return False
+
     def until_cards(self, names: set[str]) -> None:
-        until(
-            lambda: {row[0] for row in self.rows("SELECT card_name FROM cards")} == names,
-            f"cards {sorted(names)} published",
-        )
+        until(lambda: self.published() and self.has(names), f"cards {sorted(names)} published")
+
+    def published(self) -> bool:
+        return (self.config.store_folder / PUBLISHED_NAME).exists()
 
 
 @pytest.fixture
@@ -276,3 +288,77 @@ def test_a_refused_card_that_was_taken_away_is_forgotten(tmp_path: Path) -> None
         until(lambda: made.status().get("refused") == [], "the refusal being forgotten")
     finally:
         made.stop()
+
+
+def test_a_receipt_lies_in_the_card_once_it_is_published(station: Station) -> None:
+    """And the daemon's own file in the card does not make it a card that changed."""
+    write_card(station.inbox / "L01_CAM1", 1)
+    receipt = station.inbox / "L01_CAM1" / "ctwatch-receipt.txt"
+    until(receipt.exists, "the receipt")
+    assert "SAFE TO ERASE THE SD CARD, if it holds 3 files" in receipt.read_text()
+    assert station.has({"L01_CAM1"})
+    write_card(station.inbox / "L02_CAM1", 50)
+    station.until_cards({"L01_CAM1", "L02_CAM1"})
+    assert station.status()["cards_done"] == 2
+
+
+def test_a_card_moves_into_the_archive_once_it_is_published(tmp_path: Path) -> None:
+    """The inbox is empty then, the photographs are found where they lie, and a card of the same name is another card."""
+    station = Station(tmp_path, f"[cards]\nafter = 'archive'\narchive = '{tmp_path / 'archive'}'\n")
+    station.start()
+    try:
+        for first in (1, 50):
+            write_card(station.inbox / "L01_CAM1", first)
+            until(lambda: not list(station.inbox.iterdir()), "the move")
+        until(lambda: len(station.rows("SELECT * FROM cards")) == 2, "both cards published")
+        places = lambda: {row[0] for row in station.rows("SELECT source_path FROM media")}  # noqa: E731
+        until(lambda: all(Path(place).exists() for place in places()), "the new places published")
+        assert len(places()) == 6
+    finally:
+        station.stop()
+
+
+def test_a_changed_configuration_is_taken_over_and_a_wrong_one_is_not(tmp_path: Path) -> None:
+    """As after `systemctl reload`: another inbox is watched without a restart."""
+    station = Station(tmp_path)
+    station.start()
+    try:
+        text = (tmp_path / "config.toml").read_text()
+        (tmp_path / "second").mkdir()
+        (tmp_path / "config.toml").write_text("[watch]\nsettel_s = 1\n")
+        station.daemon.reload()
+        write_card(station.inbox / "L01_CAM1", 1)
+        station.until_cards({"L01_CAM1"})
+        (tmp_path / "config.toml").write_text(text.replace("[watch]", "[watch]\ninboxes = ['inbox', 'second']"))
+        station.daemon.reload()
+        until(lambda: len(station.status()["inboxes"]) == 2, "the new configuration")
+        write_card(tmp_path / "second" / "L02_CAM1", 50)
+        station.until_cards({"L01_CAM1", "L02_CAM1"})
+        assert station.status()["cards_done"] == 2, "the first card is not done again"
+    finally:
+        station.stop()
+
+
+def test_a_store_that_somebody_holds_open_is_waited_for_from_the_start_on(tmp_path: Path) -> None:
+    """The daemon says who, and goes on as soon as the file is let go."""
+    first = Station(tmp_path)
+    first.start()
+    first.stop()
+    program = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program, str(first.config.store_folder / LIVE_NAME)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"open\n"
+    shutil.rmtree(tmp_path / "inbox")
+    station = Station(tmp_path, "[store]\nbusy_timeout_s = 0.1\n", pause_s=0.2)
+    write_card(station.inbox / "L01_CAM1", 1)
+    station.thread.start()
+    try:
+        until(lambda: str(holder.pid) in (station.daemon.paused or ""), "the holder to be named")
+        holder.communicate(b"")
+        station.until_cards({"L01_CAM1"})
+    finally:
+        station.stop()

@@ -758,7 +758,9 @@ def test_what_was_said_of_an_event_teaches_nothing_about_its_frames(database: Da
 
 def test_the_published_copy_holds_the_labels_too(database: Database) -> None:
     label(database, ("m1", "zebra", 1, "anna", 1))
-    assert read(publish(database)).annotations == read(database.path).annotations
+    assert (
+        read(publish(database, datetime(2026, 5, 1), with_people=True)).annotations == read(database.path).annotations
+    )
 
 
 def test_databases_without_labels_are_told_apart(database: Database, tmp_path: Path) -> None:

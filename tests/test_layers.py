@@ -17,10 +17,11 @@ LAYERS = [
     },
     {"config", "card", "card_folder", "disk", "decode", "exif", "nets", "store", "export", "imports"},
     {
-        "tables", "panel", "reading", "classify", "derive", "effort", "accounts", "pipeline", "results", "check", "service",
-        "watch", "daemon", "state", "receipts", "archive", "observation_rows", "exchange", "labelling", "field_sheet",
+        "tables", "panel", "decoding", "reading", "looking", "classify", "derive", "effort", "accounts", "pipeline", "results",
+        "check", "service", "logs", "metrics", "installation", "watch", "daemon", "state", "receipts", "archive", "upkeep", "keeping",
+        "observation_rows", "exchange", "labelling", "field_sheet",
     },
-    {"report", "page", "surveying", "contact_sheet", "once", "cli", "demo", "__main__"},
+    {"report", "retrying", "page", "surveying", "contact_sheet", "once", "cli", "demo", "__main__"},
 ]  # fmt: skip
 OWNERS = {
     "torch": {"nets"},
@@ -30,7 +31,7 @@ OWNERS = {
     "PIL": {"decode", "exif", "contact_sheet", "page", "demo"},
     "piexif": {"exif", "demo"},
     "watchdog": {"watch"},
-    "rich": {"report", "once", "cli", "demo"},
+    "rich": {"report", "once", "retrying", "cli", "demo"},
     "click": {"cli"},
     "blake3": {"identity"},
     "tomllib": {"config"},

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctwatch.domain import CardSnapshot, FileStat
-from ctwatch.settle import SettleTracker, fingerprint, is_temporary
+from ctwatch.domain import CardSnapshot, FileStat, Ignored
+from ctwatch.settle import EMPTY_CARD, SettleTracker, final_name, fingerprint, incomplete, is_temporary, still_to_come
 
 SETTLE_S = 20.0
 quick = settings(deadline=None)
@@ -20,7 +20,8 @@ def card(
     files = tuple(
         FileStat(f"IMG_{number}.JPG", size, 7, ctime_ns=ctime, inode=inode) for number, size in enumerate(sizes)
     )
-    return CardSnapshot(f"/inbox/{name}", name, "/inbox", files, ready=ready, copying=copying)
+    temporary = (FileStat("IMG_99.JPG.part", 3, 7),) if copying else ()
+    return CardSnapshot(f"/inbox/{name}", name, "/inbox", files, ready=ready, temporary=temporary)
 
 
 def settled(tracker: SettleTracker, now: float, *cards: CardSnapshot) -> list[str]:
@@ -186,10 +187,163 @@ def test_fingerprint_tells_sizes_and_times_and_names_apart() -> None:
     assert len({fingerprint(item) for item in (base, grown, touched, renamed)}) == 4
 
 
+UNFINISHED_S = 300.0
+
+
+class Question:
+    """The last look's answer for card A, and how often it was asked for."""
+
+    def __init__(self, *names: str) -> None:
+        self.names, self.asked = names, 0
+
+    def __call__(self, snapshot: CardSnapshot) -> tuple[str, ...]:
+        self.asked += 1
+        return self.names
+
+
+def test_an_unfinished_file_holds_a_quiet_card_until_it_is_finished() -> None:
+    """The question is put when the card has come to rest, and again once in settle_s; the answer may change on its own."""
+    tracker, question = SettleTracker(SETTLE_S, UNFINISHED_S), Question("IMG_0.JPG")
+    assert tracker.update([card(1)], 0, question) == []
+    assert (question.asked, tracker.waits_for("/inbox/A")) == (0, ())
+    assert tracker.update([card(1)], 20, question) == []
+    assert (question.asked, tracker.waits_for("/inbox/A")) == (1, ("IMG_0.JPG",))
+    assert tracker.next_due(25) == 15
+    assert tracker.update([card(1)], 30, question) == []
+    assert question.asked == 1
+    question.names = ()
+    assert [item.name for item in tracker.update([card(1)], 40, question)] == ["A"]
+    assert (tracker.waits_for("/inbox/A"), tracker.next_due(41)) == ((), None)
+    assert tracker.update([card(1)], 100, question) == []
+    assert question.asked == 2
+
+
+def test_an_unfinished_file_that_rests_for_long_counts_as_broken() -> None:
+    """Quiet for unfinished_s since the last change, and what was waited for stays to be told."""
+    tracker, question = SettleTracker(SETTLE_S, UNFINISHED_S), Question("IMG_0.JPG")
+    for now in (0, 20, 299):
+        assert tracker.update([card(1)], now, question) == []
+    assert tracker.next_due(299) == 1
+    assert tracker.update([card(2)], 299, question) == []  # it grows after all
+    assert tracker.waits_for("/inbox/A") == ()
+    assert tracker.update([card(2)], 598, question) == []
+    assert tracker.next_due(598) == 1
+    assert [item.name for item in tracker.update([card(2)], 599, question)] == ["A"]
+    assert tracker.waits_for("/inbox/A") == ("IMG_0.JPG",)
+    assert tracker.update([card(2)], 700, question) == []
+
+
+def test_unfinished_may_wait_no_longer_than_settling() -> None:
+    """An unfinished_s shorter than settle_s means: do not wait for anything more."""
+    tracker, question = SettleTracker(SETTLE_S, 0.0), Question("IMG_0.JPG")
+    assert tracker.update([card(1)], 0, question) == []
+    assert [item.name for item in tracker.update([card(1)], 20, question)] == ["A"]
+
+
+def test_ready_is_asked_for_what_is_being_written_only() -> None:
+    """A listing's doubts and temporary names do not count, the last look's do; it looks at writers alone on such a card."""
+    tracker, question = SettleTracker(SETTLE_S, UNFINISHED_S), Question("IMG_0.JPG")
+    ready = card(0, ready=True, copying=True)
+    assert tracker.update([ready], 0, question) == []
+    assert (tracker.waits_for("/inbox/A"), tracker.next_due(0)) == (("IMG_0.JPG",), SETTLE_S)
+    question.names = ()
+    assert [item.name for item in tracker.update([ready], 20, question)] == ["A"]
+
+
+def test_a_card_that_is_in_already_is_not_looked_at_again() -> None:
+    """After a restart hundreds of cards lie there as they were processed, some of them with broken files for good."""
+    tracker, question = SettleTracker(SETTLE_S, UNFINISHED_S), Question("IMG_0.JPG")
+    known = {fingerprint(card(1, 0))}
+    assert tracker.update([card(1, 0)], 0, question, known) == []
+    assert [item.name for item in tracker.update([card(1, 0)], 20, question, known)] == ["A"]
+    assert question.asked == 0
+
+
+def test_only_waiting_for_a_file_to_come_makes_nothing_due() -> None:
+    """No passing of time ends such a wait, so the loop need not look for it; another card's time counts as ever."""
+    tracker = SettleTracker(SETTLE_S, UNFINISHED_S)
+    for now in (0, 20):
+        assert settled(tracker, now, card(1, copying=True)) == []
+    assert tracker.waits_for("/inbox/A") == ("IMG_99.JPG.part",)
+    assert tracker.next_due(20) is None
+    assert settled(tracker, 25, card(1, copying=True), card(1, name="B")) == []
+    assert tracker.next_due(25) == SETTLE_S
+    assert tracker.waits_for("/inbox/never seen") == ()
+
+
+def test_a_temporary_file_that_grows_is_a_change() -> None:
+    """A long video that rsync writes under a hidden name keeps the card from being quiet."""
+    tracker = SettleTracker(SETTLE_S, 100.0)
+    leftover = replace(card(1), temporary=(FileStat(".IMG_0.JPG.Xa3d9f", 1, 1),))
+    for now in (0, 20, 90):
+        assert settled(tracker, now, leftover) == []
+    grown = replace(card(1), temporary=(FileStat(".IMG_0.JPG.Xa3d9f", 2, 1),))
+    for now in (95, 115, 194):
+        assert settled(tracker, now, grown) == []
+    assert settled(tracker, 195, grown) == ["A"]
+
+
+def test_what_a_listing_shows_to_be_unfinished() -> None:
+    """Empty photographs and videos, empty camera folders, leftovers, an empty card; not empty notes."""
+    listing = CardSnapshot(
+        "/inbox/A",
+        "A",
+        "/inbox",
+        (
+            FileStat("a/IMG_1.JPG", 5, 1),
+            FileStat("b/IMG_2.JPG", 0, 1),
+            FileStat("note.txt", 0, 1, ignored=Ignored.NOT_MEDIA),
+            FileStat("v.mp4", 0, 1, ignored=Ignored.VIDEO),
+        ),
+        temporary=(
+            FileStat("a/.IMG_1.JPG.Xa3d9f", 0, 1),
+            FileStat("a/.rsync-partial/IMG_1.JPG", 3, 1),
+            FileStat("b/.rsync-partial/IMG_1.JPG", 3, 1),
+            FileStat("b/IMG_1.JPG.part", 3, 1),
+            FileStat("b/~$notes.doc", 3, 1),
+        ),
+        hollow=("DCIM/101MEDIA",),
+    )
+    assert incomplete(listing) == (
+        "b/IMG_2.JPG", "v.mp4", "DCIM/101MEDIA", "a/.IMG_1.JPG.Xa3d9f", "a/.rsync-partial/IMG_1.JPG"
+    )  # fmt: skip
+    assert still_to_come(listing) == ("b/.rsync-partial/IMG_1.JPG", "b/IMG_1.JPG.part", "b/~$notes.doc")
+    assert incomplete(card()) == (EMPTY_CARD,)
+    assert (incomplete(card(1)), still_to_come(card(1))) == ((), ())
+
+
 @pytest.mark.parametrize(
-    ("name", "expected"),
-    [("IMG.JPG.part", True), ("x.TMP", True), ("~$a", True), (".~lock", True), ("IMG.JPG", False), ("part", False)],
+    ("name", "final"),
+    [
+        ("IMG.JPG.part", "IMG.JPG"),
+        ("x.TMP", "x"),
+        ("IMG.JPG.crdownload", "IMG.JPG"),
+        ("~$a", None),
+        (".~lock", None),
+        (".~tmp~", None),
+        (".rsync-partial", None),
+        (".IMG_0001.JPG.Xa3d9f", "IMG_0001.JPG"),
+        ("._DSC0001.JPG.Xa3d9f", "_DSC0001.JPG"),
+        (".syncthing.IMG.JPG.tmp", "IMG.JPG"),
+        ("~syncthing~IMG.JPG.tmp", "IMG.JPG"),
+        (".IMG.JPG.~3f2a91", "IMG.JPG"),
+        (".pending-1779000000-IMG.JPG", "IMG.JPG"),
+        (".goutputstream-AB12C3", None),
+    ],
 )
-def test_temporary_names(name: str, expected: bool) -> None:
-    """The names of browsers', file managers' and office programs' unfinished files."""
-    assert is_temporary(name) is expected
+def test_temporary_names_and_what_they_become(name: str, final: str | None) -> None:
+    """The names of copying programs', browsers', file managers' and office programs' unfinished files."""
+    assert is_temporary(name)
+    assert final_name(name) == final
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "IMG.JPG", "part", "IMG.part.JPG", "._IMG_0001.JPG", ".DS_Store", ".app.config", ".Trash-1000", ".fseventsd",
+        ".nomedia", "IMG.JPG.Xa3d9f", ".com.apple.timemachine.donotpresent", "partial", "tmp",
+    ],
+)  # fmt: skip
+def test_other_names_are_not_temporary(name: str) -> None:
+    """AppleDouble files, programs' settings and photographs."""
+    assert not is_temporary(name)

@@ -19,10 +19,12 @@ from conftest import Store
 from ctwatch.cli import main
 from ctwatch.config import Config
 from ctwatch.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
+from ctwatch.results import put_out
 from ctwatch.store.database import LIVE_NAME, LOCK_NAME, MIGRATIONS, PUBLISHED_NAME, Database, open_file
 from ctwatch.store.publish import open_published, publish
 from ctwatch.store.rows import insert
 
+NOW = datetime(2026, 11, 21, 12)
 GOLDEN = Path(__file__).parent / "golden" / "schema.txt"
 Make = Callable[..., Path]
 Configure = Callable[..., Config]
@@ -177,14 +179,14 @@ def test_a_damaged_block_is_damage_and_no_lock(tmp_path: Path) -> None:
         connection.execute(
             "INSERT INTO raw.location (location_id) SELECT 'marker-of-a-block' || i FROM range(30000) t(i)"
         )
-    publish(database)
+    publish(database, NOW, with_people=True)
     good = (tmp_path / PUBLISHED_NAME).read_bytes()
     damaged = corrupted(database.path, "block")
     database.path.write_bytes(damaged)
     with pytest.raises(StoreDamaged, match=LIVE_NAME), database.reading() as connection:
         connection.execute("SELECT max(location_id), min(location_id) FROM raw.location").fetchall()
     with pytest.raises(StoreDamaged, match=LIVE_NAME):
-        publish(database)
+        publish(database, NOW, with_people=True)
     assert database.path.read_bytes() == damaged
     assert (tmp_path / PUBLISHED_NAME).read_bytes() == good
 
@@ -230,7 +232,7 @@ def test_no_room_is_told_as_no_room_and_loses_nothing(tmp_path: Path) -> None:
         "except StoreError as error: print(type(error).__name__, error)"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=60)
-    assert done.stdout.startswith("StoreError"), done.stdout + done.stderr
+    assert done.stdout.startswith("StoreFull"), done.stdout + done.stderr
     assert "make room" in done.stdout
     with database.writing() as connection:
         assert connection.execute("SELECT count(*) FROM raw.location").fetchall() == [(0,)]
@@ -280,15 +282,15 @@ def test_a_reader_is_never_disturbed_and_the_next_one_sees_the_new_copy(tmp_path
     database = Database(tmp_path)
     database.prepare()
     add_location(database, "L0")
-    path = publish(database)
+    path = publish(database, NOW, with_people=True)
     assert path.stat().st_mode & 0o777 == 0o444
     reader = open_published(tmp_path)
     for number in range(1, 4):
         add_location(database, f"L{number}")
-        publish(database)
+        publish(database, NOW, with_people=True)
         assert reader.execute("SELECT location_id FROM locations").fetchall() == [("L0",)]
         with held_open(path, read_only=True):
-            publish(database)
+            publish(database, NOW, with_people=True)
     reader.close()
     again = open_published(tmp_path)
     assert again.execute("SELECT count(*) FROM locations").fetchall() == [(4,)]
@@ -300,7 +302,7 @@ def test_a_log_that_a_reader_left_does_not_spoil_the_next_copy(tmp_path: Path) -
     """Somebody opened the published file for writing and died: its log is no part of the new one."""
     database = Database(tmp_path)
     database.prepare()
-    path = publish(database)
+    path = publish(database, NOW, with_people=True)
     path.chmod(0o644)
     script = (
         f"import duckdb, os; c = duckdb.connect({str(path)!r}); c.execute('CREATE TABLE mine (i INT)');"
@@ -309,7 +311,7 @@ def test_a_log_that_a_reader_left_does_not_spoil_the_next_copy(tmp_path: Path) -
     subprocess.run([sys.executable, "-c", script], check=False)
     assert Path(f"{path}.wal").exists()
     add_location(database, "L1")
-    publish(database)
+    publish(database, NOW, with_people=True)
     reader = open_published(tmp_path)
     assert reader.execute("SELECT count(*) FROM locations").fetchall() == [(1,)]
     reader.close()
@@ -321,7 +323,7 @@ def test_a_publish_that_was_cut_off_does_not_stand_in_the_way(tmp_path: Path) ->
     database.prepare()
     (tmp_path / f".{PUBLISHED_NAME}.new").write_bytes(b"half a file")
     (tmp_path / f".{PUBLISHED_NAME}.new.wal").write_bytes(b"half a log")
-    publish(database)
+    publish(database, NOW, with_people=True)
     open_published(tmp_path).close()
 
 
@@ -330,11 +332,11 @@ def test_two_publishers_at_once_leave_a_whole_copy_of_the_latest(tmp_path: Path)
     database = Database(tmp_path)
     database.prepare()
     script = (
-        "import sys; from pathlib import Path; from ctwatch.store.database import Database\n"
+        "import sys; from datetime import datetime; from pathlib import Path; from ctwatch.store.database import Database\n"
         "from ctwatch.store.publish import publish\ndatabase = Database(Path(sys.argv[1]))\n"
         "for i in range(4):\n"
         "    with database.writing() as c: c.execute('INSERT INTO raw.location (location_id) VALUES (?)', [str(i)])\n"
-        "    publish(database)"
+        "    publish(database, datetime(2026, 11, 21), with_people=True)"
     )
     racers = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.PIPE) for _ in range(3)]
     for racer in racers:
@@ -400,7 +402,7 @@ def test_the_copy_that_an_earlier_ctwatch_published_is_told_of(
     settings = config()
     store = Store(settings)
     store.process(make_card())
-    published = publish(store.database)
+    published = publish(store.database, NOW, with_people=True)
     published.chmod(0o644)
     connection = duckdb.connect(str(published))
     connection.execute("DELETE FROM raw.migration WHERE name = ?", [MIGRATIONS[-1]])
@@ -409,7 +411,7 @@ def test_the_copy_that_an_earlier_ctwatch_published_is_told_of(
     assert told.exit_code == StoreError.exit_code
     assert "earlier ctwatch" in told.stderr
     assert "rederive" in told.stderr
-    publish(store.database)
+    publish(store.database, NOW, with_people=True)
     assert ctwatch(settings, "report").exit_code == 0
 
 
@@ -418,7 +420,7 @@ def test_a_question_is_written_into_one_file_and_no_other(config: Configure, mak
     settings = config()
     store = Store(settings)
     store.process(make_card())
-    publish(store.database)
+    publish(store.database, NOW, with_people=True)
     wanted, other = tmp_path / "it's.parquet", tmp_path / "other.csv"
     assert ctwatch(settings, "query", "FROM media; -- all of them", "--parquet", str(wanted)).exit_code == 2
     assert ctwatch(settings, "query", "FROM media -- all of them", "--parquet", str(wanted)).exit_code == 0
@@ -426,3 +428,67 @@ def test_a_question_is_written_into_one_file_and_no_other(config: Configure, mak
     for sql in ("SELECT 1) TO '{}' (FORMAT csv); --", "SELECT 1) TO '{}' (FORMAT csv); COPY (SELECT 2"):
         assert ctwatch(settings, "query", sql.format(other), "--parquet", str(wanted)).exit_code == 2
     assert not other.exists()
+
+
+READER = """
+import importlib.util, sys, time
+from pathlib import Path
+import duckdb
+path, end, stays = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "stays"
+pandas = sys.argv[4] == "pandas" and importlib.util.find_spec("pandas") is not None
+
+def ask(connection, sql):
+    return connection.execute(sql).df().values.tolist()[0] if pandas else list(connection.execute(sql).fetchall()[0])
+
+answers, states = 0, set()
+while answers == 0 or not end.exists():
+    connection = duckdb.connect(str(path), read_only=True)
+    first = ask(connection, "SELECT published_at, cards, media, events FROM publication")
+    for _ in range(1_000_000 if stays else 5):
+        assert ask(connection, "SELECT published_at, cards, media, events FROM publication") == first
+        counted = [ask(connection, f"SELECT count(*) FROM {view}")[0] for view in ("cards", "media", "events")]
+        assert counted == first[1:], (counted, first)
+        assert ask(connection, "SELECT sum(media)::BIGINT FROM cards")[0] == first[2], first
+        assert ask(connection, "SELECT sum(media_count)::BIGINT FROM events")[0] == first[2], first
+        answers += 1
+        if end.exists():
+            break
+    states.add(first[1])
+    connection.close()
+print(answers, len(states))
+"""
+
+
+def test_readers_all_day_are_never_in_the_way_and_see_one_state(
+    config: Configure, make_card: Make, tmp_path: Path
+) -> None:
+    """Eight of them, some with one connection all along, while cards are committed and published."""
+    settings = config()
+    store = Store(settings)
+    store.process(make_card())
+    put_out(settings, store.database)
+    end = tmp_path / "end"
+    readers = [
+        subprocess.Popen(
+            [
+                sys.executable, "-c", READER, str(settings.store_folder / PUBLISHED_NAME), str(end),
+                "stays" if number % 2 else "comes back", "pandas" if number == 0 else "plain",
+            ],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for number in range(8)
+    ]  # fmt: skip
+    try:
+        for number in range(1, 7):
+            assert store.process(make_card(f"L{number:02d}_CAM2", 3, first=30 * number)).counts.media == 3
+            put_out(settings, store.database)
+        assert all(reader.poll() is None for reader in readers)
+    finally:
+        end.touch()
+        told = [reader.communicate(timeout=60) for reader in readers]
+    assert [(reader.returncode, errors) for reader, (_, errors) in zip(readers, told, strict=True)] == [(0, "")] * 8
+    answers = [[int(word) for word in out.split()] for out, _ in told]
+    assert all(count > 0 for count, _ in answers)
+    assert max(states for _, states in answers) > 1
+    with open_published(settings.store_folder) as connection:
+        assert connection.execute("SELECT cards, media, with_people FROM publication").fetchall() == [(7, 21, True)]

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from ctwatch import __version__
-from ctwatch.cli import files, look, work
+from ctwatch import __version__, logs
+from ctwatch.cli import files, keeping, look, services, work
 from ctwatch.errors import CtwatchError, Interrupted, StoreError
 
 
@@ -19,8 +19,11 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except CtwatchError as error:
-            for line in str(error).splitlines():
-                click.echo(f"ctwatch: {line}", err=True)
+            if logs.is_json():
+                logging.error("%s", error)  # a plain line between the objects could not be read
+            else:
+                for line in str(error).splitlines():
+                    click.echo(f"ctwatch: {logs.printable(line)}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("ctwatch: interrupted; what was finished is kept, run the same command to go on", err=True)
@@ -45,26 +48,26 @@ class _Commands(click.Group):
     help="Configuration file; config.toml here if there is one, else the defaults.",
 )  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
+@click.option(
+    "--log", "log_form", type=click.Choice(logs.FORMS), default="auto", envvar="CTWATCH_LOG",
+    help="Form of the log on stderr: text, json, or auto: json for the journal, else text.",
+)  # fmt: skip
 @click.version_option(__version__, prog_name="ctwatch")
 @click.pass_context
-def main(ctx: click.Context, config_path: Path | None, verbose: bool) -> None:
+def main(ctx: click.Context, config_path: Path | None, verbose: bool, log_form: str) -> None:
     """Camera-trap cards in, occupancy tables out.
 
     Copy a card folder into the inbox of a running daemon, or process it at once; then report, query and export.
     Exit codes: 0 done, 2 usage or configuration, 3 done but some media could not be used, 4 model, 5 store,
     6 inbox missing, 130 interrupted.
     """
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%Y-%m-%d %H:%M:%S",
-        stream=sys.stderr,
-    )
+    logs.set_up(log_form, verbose=verbose)
     ctx.obj = config_path
 
 
 for command in (
-    work.run, work.process, work.demo, work.check, look.status, look.report, look.query, look.schema, files.export,
-    files.take_in, files.deployments, work.rederive, work.write_config, work.train,
+    work.run, work.process, work.retry, work.demo, work.check, look.status, look.metrics, look.report, look.query, look.schema,
+    files.export, files.take_in, files.deployments, work.rederive, keeping.backup, keeping.restore, services.service,
+    work.write_config, work.train,
 ):  # fmt: skip
     main.add_command(command)

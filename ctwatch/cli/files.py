@@ -19,7 +19,7 @@ EXPORTS = (
 @click.argument("names", nargs=-1, type=click.Choice(EXPORTS), metavar="[NAMES]...")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write into.")
 @click.option(
-    "--with-people", is_flag=True, help="Also photographs that show people; left out or not public otherwise."
+    "--with-people", is_flag=True, help="Also photographs of events with people; left out otherwise, or not shown."
 )
 @click.option("--wiqid", is_flag=True, help="occupancy: name covariates effort1, effort2 ... as wiqid wants them.")
 @click.option("--scale-effort", is_flag=True, help="occupancy: effort as (x - mean) / sd; both are written beside it.")
@@ -60,13 +60,15 @@ def export(
     if tables:
         paths += export_tables(config, out, tables)
     if "contact-sheet" in wanted:
-        paths.append(write_sheet(config, out / "contact-sheet.png"))
+        paths.append(write_sheet(config, out / "contact-sheet.png", with_people=with_people))
     others = [name for name in wanted if name not in RESULTS]
     if others:
         options = OccupancyFiles(wiqid, scale_effort, dates_as_names)
         written = exchange.export(config, others, out, with_private=with_people, occupancy=options)
         paths += written.paths
         sentences += written.sentences
+    if with_people and (missing := exchange.people_left_out(config)) is not None:
+        sentences.append(missing)
     if as_json:
         click.echo(to_json({"files": [str(path) for path in paths], "sentences": sentences}))
         return

@@ -20,14 +20,50 @@ REPORT_NAMES = (*TABLE_NAMES, *SURVEY_NAMES)
 
 
 @click.command()
+@click.option("--check", "only_check", is_flag=True, help="Exit with 1 and the reasons if somebody should see to it.")
 @json_option
 @click.pass_context
-def status(ctx: click.Context, as_json: bool) -> None:
-    """What the daemon is doing: cards settling, in work, done, refused."""
+def status(ctx: click.Context, only_check: bool, as_json: bool) -> None:
+    """What the daemon is doing, what is in, what failed, and what somebody should see to.
+
+    With --check, for monitoring: 0 if the daemon runs, is not paused and no card or inbox waits for somebody, else 1.
+    """
+    from datetime import UTC, datetime
+
     from ctwatch.state import state, state_in_words
 
-    facts = state(config_of(ctx))
-    click.echo(json.dumps(facts, indent=1) if as_json else state_in_words(facts))
+    now = datetime.now(UTC)
+    facts = state(config_of(ctx), now)
+    if as_json:
+        click.echo(json.dumps(facts, indent=1))
+    elif only_check:
+        click.echo("\n".join(facts["problems"]) or "healthy")
+    else:
+        click.echo(state_in_words(facts, now))
+    if only_check and facts["problems"]:
+        ctx.exit(1)
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="File to replace whole instead of printing."
+)
+@click.pass_context
+def metrics(ctx: click.Context, out: Path | None) -> None:
+    """Print figures for Prometheus, in its text format.
+
+    Nothing listens on a port: run it from a timer with --out into the folder of node_exporter's textfile collector.
+    """
+    from datetime import UTC, datetime
+
+    from ctwatch.export.files import write_bytes
+    from ctwatch.metrics import exposition, metrics_of
+
+    text = exposition(metrics_of(config_of(ctx), datetime.now(UTC)))
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        write_bytes(out, text.encode("utf-8"))
 
 
 @click.command()
@@ -35,26 +71,32 @@ def status(ctx: click.Context, as_json: bool) -> None:
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the survey as one page to read and print."
 )
+@click.option("--with-people", is_flag=True, help="--html: pictures of events with people may be on the page.")
 @json_option
 @click.pass_context
-def report(ctx: click.Context, name: str | None, html: Path | None, as_json: bool) -> None:
+def report(ctx: click.Context, name: str | None, html: Path | None, with_people: bool, as_json: bool) -> None:
     """Tables of what was found, or the survey in figures.
 
     Without NAME: cards, species, decisions, effort, deployments, review, failures, duplicates and history.
 
     survey, activity, accumulation and quality look at the survey as a whole: species with naive occupancy and detections
     per 100 camera-days, effort, hours of activity, completeness, and what is wrong with the data. With --html all of it
-    is on one page, with a map and the best picture of each species; people are never on it.
+    is on one page, with a map and the best picture of each species; people are not on it unless asked for.
     """
     from ctwatch import report as reports
 
     if html is not None and name is not None:
         raise click.UsageError(f"--html writes the whole survey; leave {name} out")
+    if with_people and html is None:
+        raise click.UsageError("--with-people goes with --html: the other reports show no pictures")
     config = config_of(ctx)
     if html is not None:
+        from ctwatch.exchange import people_left_out
         from ctwatch.surveying import write_page
 
-        written = write_page(config, html)
+        written = write_page(config, html, with_people=with_people)
+        if with_people and (missing := people_left_out(config)) is not None:
+            click.echo(f"ctwatch: {missing}", err=True)
         facts = {"file": str(written.path), "bytes": written.size, "pictures": written.pictures}
         words = f"{written.path}: {written.size // 1024} KiB, {written.pictures} pictures"
         click.echo(reports.as_json(facts) if as_json else words)

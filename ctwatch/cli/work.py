@@ -16,7 +16,7 @@ def run(ctx: click.Context) -> None:
     """Watch the inboxes and process every card that is dropped, until stopped."""
     from ctwatch.daemon import serve
 
-    serve(config_of(ctx))
+    serve(config_of(ctx), renew=lambda: config_of(ctx))
 
 
 @click.command()
@@ -35,6 +35,31 @@ def process(ctx: click.Context, cards: Sequence[Path], as_json: bool) -> None:
     else:
         for outcome in outcomes:
             click.echo(outcome.in_words())
+    if any(outcome.failed for outcome in outcomes):
+        ctx.exit(EXIT_MEDIA_FAILED)
+
+
+@click.command()
+@click.argument("cards", nargs=-1)
+@json_option
+@click.pass_context
+def retry(ctx: click.Context, cards: Sequence[str], as_json: bool) -> None:
+    """Read failed files again, and what is in quarantine.
+
+    Of cards named by folder name or path, or of all. After a cause was removed: rights corrected, a file replaced, memory
+    or time raised, another version installed. Results are put right in place.
+    """
+    from ctwatch.report import as_json as to_json
+    from ctwatch.retrying import retry as retry_cards
+
+    outcomes = retry_cards(config_of(ctx), cards, console(err=True))
+    if as_json:
+        click.echo(to_json([outcome.as_dict() for outcome in outcomes]))
+    else:
+        for outcome in outcomes:
+            click.echo(outcome.in_words())
+        if not outcomes:
+            click.echo("no file has failed")
     if any(outcome.failed for outcome in outcomes):
         ctx.exit(EXIT_MEDIA_FAILED)
 

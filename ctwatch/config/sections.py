@@ -66,7 +66,7 @@ class Watch:
 class Read:
     """How files are read."""
 
-    workers: int = _option(0, "Threads that read and decode; 0: one per core.", minimum=0, maximum=256)
+    workers: int = _option(0, "Processes that read and decode; 0: one per core.", minimum=0, maximum=256)
     use_file_times: bool = _option(
         False, "Take a file's modification time where nothing better tells the time; every use is recorded."
     )

@@ -28,6 +28,7 @@ CONFIG = """\
 [watch]
 inboxes = ["inbox"]
 settle_s = 3
+unfinished_s = 6
 
 [deployments]
 table = "deployments.csv"

@@ -38,13 +38,14 @@ def write(
     independence_min: float = 60,
     compared: Compared = Compared.LAST_INDEPENDENT,
     exclude: Sequence[str] = (),
+    with_private: bool = False,
 ) -> Written:
     """Write `stations.csv`, `record_table.csv`, `camera_operation.csv`, five tables of a survey report and `README.txt`.
 
     Records are photographs with a species, a row for each species on them, in the cameras' corrected time; those of one
     station and species are `independence_min` minutes apart or more (camtrapR recordTable with minDeltaTime and
-    deltaTimeComparedTo). Species of `exclude` are left out, whatever their capitals. Photographs of people count as any
-    others do. Raises ValueError for a negative interval.
+    deltaTimeComparedTo). Species of `exclude` are left out, whatever their capitals. Photographs of events with people count
+    as any others do, but where they lie is not told unless `with_private`. Raises ValueError for a negative interval.
     """
     header, rows, sentences = station_table(survey.deployments)
     told = list(sentences)
@@ -80,9 +81,12 @@ def write(
         _periods(survey), worked, records.location_id.tolist(), records.scientific_name.tolist(), records.times
     )
     folder.mkdir(parents=True, exist_ok=True)
+    hidden = 0 if with_private else int(survey.media.private[[found.media[row] for row in records.row.tolist()]].sum())
+    if hidden:
+        told.append(f"{counted(hidden, 'record')} of events with people: Directory and FileName are left empty")
     paths = [folder / "stations.csv", folder / "record_table.csv", folder / "camera_operation.csv"]
     write_csv(paths[0], header, rows, missing=NOT_AVAILABLE)
-    _write_records(paths[1], survey, found, records)
+    _write_records(paths[1], survey, found, records, with_private=with_private)
     write_bytes(paths[2], _as_r_writes(worked).encode("utf-8"))
     for name, columns, table in _report(report):
         paths.append(folder / name)
@@ -154,13 +158,18 @@ def _left_out(records: Records, worked: Operation) -> list[str]:
     return told
 
 
-def _write_records(path: Path, survey: Survey, found: _Found, records: Records) -> None:
+def _write_records(path: Path, survey: Survey, found: _Found, records: Records, *, with_private: bool) -> None:
     header = ["Station", "Species", "DateTimeOriginal", "Date", "Time"]
     header += [f"delta.time.{unit}" for unit in ("secs", "mins", "hours", "days")]
     header += ["Directory", "FileName", "n_images", "count", "count_max"]
     moments = np.datetime_as_string(records.times, unit="s").tolist()
     since = deltas(records)
-    files = [_directory_and_name(survey, found.media[row]) for row in records.row.tolist()]
+    files = [
+        _directory_and_name(survey, found.media[row])
+        if with_private or not survey.media.private[found.media[row]]
+        else (None, None)
+        for row in records.row.tolist()
+    ]
     columns: list[Sequence[Cell]] = [
         records.location_id.tolist(),
         records.scientific_name.tolist(),

@@ -48,13 +48,13 @@ def write(
     Args:
         path: Of the file, replaced whole.
         survey: What it tells of.
-        publication: Title, description, names of species, how far coordinates are rounded.
+        publication: Title, description, names of species, how far coordinates are rounded, whether people may be shown.
         picture: Returns the bytes of an original by its path; None where it is gone.
         independence_min: Minutes between independent detections.
         duplicate_files: Files whose bytes were in already, which the survey's rows do not tell.
     """
     found = figures(survey, independence_min=independence_min, duplicate_files=duplicate_files)
-    pictures = thumbnails(best_frames(survey), picture)
+    pictures = thumbnails(best_frames(survey, with_private=publication.with_private), picture)
     data = page(found, publication, pictures).encode("utf-8")
     write_bytes(path, data)
     shown = sum(item.source is not None for item in pictures.values())

@@ -3,7 +3,7 @@
 import fcntl
 import logging
 import os
-import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +17,7 @@ import duckdb
 from ctwatch import __version__
 from ctwatch.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
 from ctwatch.identity import derived_id
+from ctwatch.store import refusals
 
 logger = logging.getLogger(__name__)
 Opened = TypeVar("Opened")
@@ -26,10 +27,6 @@ PUBLISHED_NAME = "reports.duckdb"
 LOCK_NAME = ".store.lock"
 MIGRATIONS = ("0001_initial", "0002_human_label", "0003_miniature", "0004_field_sheet", "0005_answers", "0006_keeping")
 _VIEWS = "views "
-_LOCKED = re.compile(r"could not set lock|conflicting lock|unique file handle conflict", re.IGNORECASE)
-_NO_ROOM = re.compile(r"no space left|quota exceeded|file too large", re.IGNORECASE)
-_NO_RIGHT = re.compile(r"permission denied|read-only file system|operation not permitted", re.IGNORECASE)
-_DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException)
 READABLE_FROM = "v1.0.0"
 """The oldest DuckDB that must read the published copy: people's R and Python are years apart from the daemon's."""
 _CONFIGURATION = {
@@ -74,16 +71,24 @@ class Database:
         self._monotonic = monotonic
 
     def prepare(self) -> None:
-        """Create or migrate the database; raises StoreTooNew or StoreDamaged and then changes nothing."""
-        try:
+        """Create or migrate the database; raises StoreTooNew, StoreDamaged or StoreFull and then changes nothing.
+
+        A copy of an existing one is put into `backups/` before its tables change.
+        """
+        with refusals.told(self.path.parent):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{self.path.parent}: cannot be made ({error.strerror}); correct store.folder") from error
         if not self.path.exists():
             self._create()
         with self._connected(read_only=True) as connection:
             pending = _pending(self.path, connection)
-        if pending:
+        changes = [name for name, _ in pending if not name.startswith(_VIEWS)]
+        if changes:
+            # Here, for backups are made from a Database.
+            from ctwatch.store import backups
+
+            backups.back_up_before(self, self.path.parent, datetime.now(UTC).replace(tzinfo=None), changes[-1])
+        # A log is left where the disk was full between a commit and its checkpoint.
+        if pending or Path(f"{self.path}.wal").exists():
             with self._connected(read_only=False) as connection:
                 # Asked again: another process may have done it while this one waited for the file.
                 _apply(connection, _pending(self.path, connection))
@@ -92,11 +97,15 @@ class Database:
     def look(self) -> None:
         """Open the database and see whether this ctwatch can work with it; raises StoreError, changes nothing."""
         with self._connected(read_only=True) as connection:
-            _applied(self.path, connection)
+            migrations_in(self.path, connection)
 
     @contextmanager
     def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """One transaction: committed and checkpointed at the end of the block, rolled back if it raises."""
+        """One transaction: committed and checkpointed at the end of the block, rolled back if it raises.
+
+        Where the disk is full only for the checkpoint it raises StoreFull although the rows are in, durably, in the log
+        that the next opening takes up; so whatever is done in a block must bear to be done again.
+        """
         with self._connected(read_only=False) as connection:
             connection.execute("BEGIN")
             try:
@@ -158,23 +167,49 @@ class Database:
         with one_at_a_time(self.path.parent):
             if self.path.exists():
                 return  # another process made it meanwhile, and may have written into it
-            for stale in (aside, Path(f"{aside}.wal")):
-                stale.unlink(missing_ok=True)
-            connection = open_file(aside, read_only=False)
-            try:
-                _apply(connection, _steps())
-                connection.execute("CHECKPOINT")
-            finally:
-                connection.close()
-            replace_durably(aside, self.path)
+            with building(aside):
+                connection = open_file(aside, read_only=False)
+                try:
+                    _apply(connection, _steps())
+                    connection.execute("CHECKPOINT")
+                except duckdb.Error as error:
+                    raise _explained(aside, error) from error
+                finally:
+                    connection.close()
+                replace_durably(aside, self.path)
 
 
 @contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
     """Keep other processes waiting that are about to put a file in place in the same store."""
-    with open(folder / LOCK_NAME, "a+b") as handle:
+    with refusals.told(folder):
+        handle = open(folder / LOCK_NAME, "a+b")
+    with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def building(aside: Path) -> Iterator[None]:
+    """Make room for a file that is built aside, and leave nothing of it if that fails: the room is needed.
+
+    What the operating system refuses meanwhile is raised as StoreFull or StoreError.
+    """
+    with refusals.told(aside):
+        discard(aside)
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):
+                discard(aside)
+            raise
+
+
+def discard(path: Path) -> None:
+    """Remove a database file that nobody has put in place, its log, and what DuckDB could not hold in memory."""
+    for stale in (path, Path(f"{path}.wal")):
+        stale.unlink(missing_ok=True)
+    shutil.rmtree(f"{path}.tmp", ignore_errors=True)
 
 
 def replace_durably(source: Path, target: Path) -> None:
@@ -221,7 +256,7 @@ def _apply(connection: duckdb.DuckDBPyConnection, steps: list[tuple[str, str]]) 
 
 def _pending(path: Path, connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     """Return what this ctwatch must still apply: new migrations, and the views unless the last ones are its own."""
-    applied = _applied(path, connection)
+    applied = migrations_in(path, connection)
     views = [name for name in applied if name.startswith(_VIEWS)][-1:]
     known = {name for name in applied if not name.startswith(_VIEWS)} | set(views)
     return [step for step in _steps() if step[0] not in known]
@@ -245,7 +280,7 @@ def demand_migrated(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
         )
 
 
-def _applied(path: Path, connection: duckdb.DuckDBPyConnection) -> list[str]:
+def migrations_in(path: Path, connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Return the names of what was applied, in that order."""
     try:
         rows = connection.execute(
@@ -265,28 +300,4 @@ def _applied(path: Path, connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _explained(path: Path, error: duckdb.Error) -> StoreError:
-    """Turn DuckDB's error into ours, with who and what to do."""
-    text = str(error)
-    if _LOCKED.search(text):
-        holder = re.search(r"PID (\d+)", text)
-        who = f"process {holder[1]}{_command(holder[1])}" if holder else "another process"
-        return StoreBusy(f"{path} is held open by {who}; close it there and open {PUBLISHED_NAME} beside it instead")
-    first = (text.splitlines() or [type(error).__name__])[0]
-    if _NO_ROOM.search(text):
-        return StoreError(f"{path}: no room to write ({first[:160]}); make room on its disk. Nothing was lost")
-    if _NO_RIGHT.search(text):
-        return StoreError(f"{path}: may not be opened ({first[:160]}); correct its owner or mode, or store.folder")
-    if (isinstance(error, _DAMAGE) or "corrupt" in text.lower()) and path.exists():
-        return StoreDamaged(
-            f"{path} cannot be read as a database ({first[:160]}); move it away and copy {PUBLISHED_NAME},"
-            " the last good copy, in its place. Nothing was overwritten"
-        )
-    return StoreError(f"{path}: {first[:300]}")
-
-
-def _command(pid: str) -> str:
-    try:
-        name = Path(f"/proc/{pid}/comm").read_text("utf-8").strip()
-    except OSError:
-        return ""
-    return f" ({name})"
+    return refusals.explained(path, error, instead=PUBLISHED_NAME)

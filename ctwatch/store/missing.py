@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from ctwatch.names import on_disk
 from ctwatch.store.rows import select_for
 
 
@@ -77,20 +78,21 @@ def missing(
 
 
 def whereabouts(connection: duckdb.DuckDBPyConnection, media_ids: Sequence[str]) -> list[Whereabouts]:
-    """Return every place that the photographs were seen at, duplicates too, the latest card first."""
+    """Return every place that the photographs were seen at, duplicates too, the latest card first.
+
+    A card that was moved into the archive is there, and where it lay before for as long as that move was not finished.
+    """
     sql = """
-        SELECT f.media_id, c.card_path, c.raw_path, f.file_path, f.raw_path, f.file_size, f.modified_ns
+        SELECT f.media_id, c.card_path, c.raw_path, c.archive_path, c.archive_raw_path, f.file_path, f.raw_path, f.file_size,
+               f.modified_ns
         FROM raw.card_file f JOIN keys USING (media_id) JOIN raw.card c USING (card_id)
         ORDER BY c.processed_at DESC, f.file_path
     """
     return [
-        Whereabouts(media_id, _as_on_disk(card_path, raw_card), _as_on_disk(path, raw), size, modified)
-        for media_id, card_path, raw_card, path, raw, size, modified in select_for(
+        Whereabouts(media_id, on_disk(place, raw_place), on_disk(path, raw), size, modified)
+        for media_id, card, raw_card, archive, raw_archive, path, raw, size, modified in select_for(
             connection, sql, {"media_id": list(media_ids)}
         )
+        for place, raw_place in ((archive, raw_archive), (card, raw_card))
+        if place is not None
     ]
-
-
-def _as_on_disk(text: str, raw: bytes | None) -> str:
-    """Return a path as the file system knows it, where its bytes are not UTF-8."""
-    return text if raw is None else raw.decode("utf-8", "surrogateescape")

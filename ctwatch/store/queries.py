@@ -37,6 +37,18 @@ class Detections:
 
 
 @dataclass(frozen=True, slots=True)
+class Published:
+    """What the view `publication` tells of a copy."""
+
+    published_at: datetime | None
+    """UTC; None in the live database."""
+    with_people: bool
+    """False: photographs of people were left out."""
+    cards: int
+    media: int
+
+
+@dataclass(frozen=True, slots=True)
 class EventPicture:
     """One event with the files of its frames and what was decided, for people to look at."""
 
@@ -91,7 +103,7 @@ def columns_of_views(connection: duckdb.DuckDBPyConnection, view: str | None = N
 
 def view_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Return the names of the views that people query."""
-    sql = "SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY 1"
+    sql = "SELECT view_name FROM duckdb_views() WHERE NOT internal AND schema_name = 'main' ORDER BY 1"
     return [row[0] for row in connection.execute(sql).fetchall()]
 
 
@@ -128,15 +140,20 @@ def event_observations(connection: duckdb.DuckDBPyConnection) -> Table:
     )
 
 
-def event_pictures(connection: duckdb.DuckDBPyConnection, limit: int) -> list[EventPicture]:
-    """Return events in the order of location and time with the places of their frames, at most `limit`."""
+def event_pictures(
+    connection: duckdb.DuckDBPyConnection, limit: int, *, with_people: bool = False
+) -> list[EventPicture]:
+    """Return events in the order of location and time with the places of their frames, at most `limit`.
+
+    The frames of events with people have no place unless asked for `with_people`.
+    """
     sql = """
         WITH first AS (
-            SELECT e.event_id, d.location_id, e.event_start
+            SELECT e.event_id, d.location_id, e.event_start, e.media_count
             FROM raw.event e LEFT JOIN raw.deployment d USING (deployment_id)
-            ORDER BY d.location_id, e.event_start NULLS LAST, e.event_id LIMIT ?
+            ORDER BY d.location_id, e.event_start NULLS LAST, e.event_id LIMIT $1
         ), frames AS (
-            SELECT x.event_id, list(m.source_path ORDER BY x.position) AS paths
+            SELECT x.event_id, list(CASE WHEN $2 OR NOT m.private THEN m.source_path END ORDER BY x.position) AS paths
             FROM raw.event_media x JOIN media m USING (media_id) WHERE x.event_id IN (SELECT event_id FROM first)
             GROUP BY x.event_id
         ), decided AS (
@@ -144,12 +161,20 @@ def event_pictures(connection: duckdb.DuckDBPyConnection, limit: int) -> list[Ev
                    string_agg(coalesce(scientific_name, observation_type), ' + ' ORDER BY classification_probability DESC)
                        FILTER (observation_level = 'event') AS names,
                    max(classification_probability) FILTER (observation_level = 'event') AS probability,
-                   max(review_reason) FILTER (observation_level = 'event') AS review,
-                   bool_or(observation_type = 'human') AS private
+                   max(review_reason) FILTER (observation_level = 'event') AS review
             FROM raw.observation WHERE event_id IN (SELECT event_id FROM first) GROUP BY event_id
-        )
-        SELECT first.*, coalesce(paths, []), coalesce(names, 'unclassified'), probability, review, coalesce(private, false)
-        FROM first LEFT JOIN frames USING (event_id) LEFT JOIN decided USING (event_id)
+        ), people AS (SELECT coalesce(bool_or(NOT with_people), false) AS left_out FROM raw.publication)
+        SELECT first.* EXCLUDE (media_count),
+               coalesce(paths, list_resize([]::VARCHAR[], CASE WHEN left_out THEN media_count ELSE 0 END)),
+               coalesce(names, 'unclassified'), probability, review,
+               (left_out AND paths IS NULL) OR event_id IN (FROM raw.private_event)
+        FROM first LEFT JOIN frames USING (event_id) LEFT JOIN decided USING (event_id), people
         ORDER BY location_id, event_start NULLS LAST, event_id
     """
-    return [EventPicture(*row) for row in connection.execute(sql, [limit]).fetchall()]
+    return [EventPicture(*row) for row in connection.execute(sql, [limit, with_people]).fetchall()]
+
+
+def publication(connection: duckdb.DuckDBPyConnection) -> Published:
+    """Return when a published copy was made and what was left out of it."""
+    rows = connection.execute("SELECT published_at, with_people, cards, media FROM publication").fetchall()
+    return Published(*rows[0]) if rows else Published(None, True, 0, 0)

@@ -1,77 +1,170 @@
-"""A damaged live database is set aside under a dated name and the published copy, the last good state, takes its place."""
+"""A damaged live database is set aside under a dated name, never deleted, and the last good state takes its place."""
 
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
-from ctwatch.errors import StoreDamaged, StoreError
-from ctwatch.store.database import LIVE_NAME, PUBLISHED_NAME, Database, one_at_a_time, open_file, replace_durably
+from ctwatch.errors import StoreDamaged, StoreError, StoreFull
+from ctwatch.store.backups import backups
+from ctwatch.store.copies import State, free_name, state_of, taking
+from ctwatch.store.database import LIVE_NAME, PUBLISHED_NAME, Database, building, discard, one_at_a_time
+from ctwatch.store.inspection import inspect, inspect_file
 
 logger = logging.getLogger(__name__)
 
 _NOT_OURS = (duckdb.CatalogException, duckdb.BinderException)
 
 
-def restore_if_damaged(database: Database, now: datetime) -> Path | None:
-    """Put the published copy in place of a live database that cannot be read; returns where the damaged one lies now.
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A copy that may take the place of the live database: what it holds, or why it cannot."""
 
-    DuckDB writes its metadata in place, so that a process killed within one write can leave a file that nobody can open
-    (seen once in some hundred kills that were timed to a checkpoint). What was committed after the last publication is
-    done again from the cards in the inbox. A healthy database, or none, is left alone: None. Raises StoreDamaged where
-    no good copy is to be had, and StoreError for a database that is not ctwatch's; nothing is touched then.
+    path: Path
+    state: State | None
+    problem: str | None
+
+
+def restore_if_damaged(database: Database, now: datetime) -> Path | None:
+    """Put the last good copy in place of a live database that is damaged, inconsistent or gone.
+
+    Returns where the damaged one lies now, or the new one where there was none; None where all is well or nothing was
+    ever there. All of the file is read for it. The copy is the published one, if people are in it, the newest good
+    backup, or the file itself without a log that a power cut has spoiled: whichever holds most. What was committed after it
+    is done again from the cards in the inbox. Raises StoreDamaged where no good copy is to be had, StoreError for a database
+    that is not ctwatch's, StoreFull without room; nothing is touched then.
     """
-    if not database.path.exists() or _damage(database) is None:
+    if not database.path.parent.is_dir() or _damage(database) is None:
         return None
     folder = database.path.parent
     with one_at_a_time(folder):
         damage = _damage(database)
         if damage is None:
             return None  # another process has restored it meanwhile
-        copy = folder / PUBLISHED_NAME
-        try:
-            connection = open_file(copy, read_only=True)
-            connection.execute("SELECT count(*) FROM raw.migration").fetchall()
-            connection.close()
-        except (StoreError, duckdb.Error) as error:
-            raise StoreDamaged(f"{damage}\n{copy} is no help: {error}") from error
-        aside = folder / f".{LIVE_NAME}.new"
-        shutil.copyfile(copy, aside)
-        os.chmod(aside, 0o644)
-        kept = _free_name(folder / f"{LIVE_NAME}.damaged-{now:%Y%m%d-%H%M%S}")
-        log = Path(f"{database.path}.wal")
-        if log.exists():
-            os.replace(log, f"{kept}.wal")
-        os.replace(database.path, kept)
-        replace_durably(aside, database.path)
+        there = database.path.exists()
+        with _without_its_log(database.path) as bare:
+            ranked = ranking(candidates(folder, *bare))
+            for item in ranked:
+                if item.problem is not None:
+                    logger.warning("%s is no help: %s", item.path, item.problem)
+            good = next((item for item in ranked if item.problem is None), None)
+            if good is None or good.state is None:
+                reasons = "\n".join(f"{item.path} is no help: {item.problem}" for item in ranked)
+                raise StoreDamaged(
+                    f"{damage}\n{reasons or f'{folder / PUBLISHED_NAME} is no help: it is not there, and no backup is'}"
+                )
+            kept = _exchange(database.path, good.path, folder / f"{LIVE_NAME}.damaged-{now:%Y%m%d-%H%M%S}")
     logger.error(
-        "%s. It lies at %s now, and %s has taken its place: cards that came in after its publication are read again from"
-        " the inbox; labels imported since then must be imported again",
-        str(damage).split("; move it away", maxsplit=1)[0],
-        kept,
-        PUBLISHED_NAME,
+        "%s. %s, and %s has taken its place, with %d cards and %d photographs as of %s UTC: cards that came in later are"
+        " read again from the inbox; labels imported since then must be imported again",
+        str(damage).split("; ", maxsplit=1)[0],
+        f"It lies at {kept} now" if there else "Nothing lies there",
+        LIVE_NAME + " without its log" if good.path in bare else good.path.name,
+        good.state.cards,
+        good.state.media,
+        good.state.saved_at,
     )
-    return kept
+    return kept if there else database.path
+
+
+def candidates(folder: Path, *more: Path) -> list[Candidate]:
+    """Return the copies that lie in a store, and what each holds: the published one if people are in it, and backups."""
+    published = folder / PUBLISHED_NAME
+    found = []
+    for path in (*more, *([published] if published.exists() else []), *(item.path for item in backups(folder))):
+        try:
+            state = state_of(path)
+        except StoreFull:
+            raise
+        except StoreError as error:
+            found.append(Candidate(path, None, str(error)))
+            continue
+        problem = None if state.with_people else "photographs of people were left out of it"
+        found.append(Candidate(path, state, problem))
+    return found
+
+
+def ranking(found: list[Candidate]) -> list[Candidate]:
+    """Return the candidates that must be spoken of: those that cannot be used, up to and with the first good one.
+
+    The one that holds most comes first; each is read as a whole before it counts as good.
+    """
+    usable = [item for item in found if item.problem is None and item.state is not None]
+    ranked = [item for item in found if item.problem is not None]
+    for item in sorted(usable, key=lambda item: _later(item.state), reverse=True):
+        problem = problem_of(item.path)
+        ranked.append(Candidate(item.path, item.state, problem))
+        if problem is None:
+            break
+    return ranked
+
+
+def problem_of(path: Path) -> str | None:
+    """Read a copy as a whole; returns why it cannot be used, None if it can."""
+    try:
+        return "; ".join(inspect_file(path)) or None
+    except StoreFull:
+        raise
+    except StoreError as error:
+        return str(error)
+
+
+def replace_live(database: Database, copy: Path, now: datetime) -> Path | None:
+    """Put a good copy in the place of the live database; returns where the present one lies now, None if there was none.
+
+    The caller sees to it that no daemon is at work. Raises StoreFull where there is no room; nothing is touched then.
+    """
+    with one_at_a_time(database.path.parent):
+        there = database.path.exists()
+        kept = _exchange(database.path, copy, database.path.with_name(f"{LIVE_NAME}.replaced-{now:%Y%m%d-%H%M%S}"))
+    return kept if there else None
 
 
 def _damage(database: Database) -> StoreDamaged | None:
-    """Return what is wrong with the live file; None if it can be worked with."""
+    """Return what is wrong with the live file; None if it can be worked with, or if neither it nor a copy is there."""
+    if not database.path.exists():
+        copies = candidates(database.path.parent)
+        if any(item.problem is None for item in copies):
+            return StoreDamaged(f"{database.path} is not there, but copies of it are")
+        return None
     try:
-        database.look()
+        problems = inspect(database)
     except StoreDamaged as error:
         if isinstance(error.__cause__, _NOT_OURS):
             raise
         return error
-    return None
+    return StoreDamaged(f"{database.path} is inconsistent: {', '.join(problems)}") if problems else None
 
 
-def _free_name(path: Path) -> Path:
-    number = 1
-    free = path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free
+@contextmanager
+def _without_its_log(live: Path) -> Iterator[tuple[Path, ...]]:
+    """A copy of the file alone while a block runs, where a log lies beside it: what a power cut spoils is the log."""
+    alone = live.with_name(f".{live.name}.alone.duckdb")
+    if not live.exists() or not Path(f"{live}.wal").exists():
+        yield ()
+        return
+    with building(alone):
+        shutil.copyfile(live, alone)
+        yield (alone,)
+        discard(alone)
+
+
+def _later(state: State | None) -> tuple[int, int, datetime]:
+    return (0, 0, datetime.min) if state is None else (state.rows, state.cards, state.saved_at)
+
+
+def _exchange(live: Path, copy: Path, kept: Path) -> Path:
+    """Set the live file and its log aside, if they are there, once the copy lies ready, and put that in their place."""
+    kept, log = free_name(kept), Path(f"{live}.wal")
+    with taking(copy, live):
+        if log.exists():
+            os.replace(log, f"{kept}.wal")
+        if live.exists():
+            os.replace(live, kept)
+    return kept

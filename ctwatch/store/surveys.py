@@ -2,7 +2,6 @@
 
 import gc
 from collections.abc import Sequence
-from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -10,7 +9,7 @@ import duckdb
 import numpy as np
 
 from ctwatch.domain import ClockPoint, ClockReference, Deployment, DeploymentSource, Location
-from ctwatch.store import derived
+from ctwatch.store import derived, queries
 from ctwatch.survey import (
     BoxColumns,
     EffortColumns,
@@ -22,16 +21,9 @@ from ctwatch.survey import (
 )
 
 _MEDIA = """
-    WITH shown AS (
-        SELECT DISTINCT event_id FROM raw.observation WHERE observation_type = 'human' AND event_id IS NOT NULL
-    ), alone AS (
-        SELECT DISTINCT media_id FROM raw.observation WHERE observation_type = 'human' AND media_id IS NOT NULL
-    )
     SELECT m.media_id, m.deployment_id, m.event_id, m.timestamp, m.recorded_timestamp AS recorded,
            coalesce(m.timestamp_trusted, false) AS trusted, m.timestamp_issue, m.capture_method, m.card_name, m.file_path,
-           m.source_path, m.file_mediatype, m.width, m.height, m.failure,
-           (m.event_id IS NOT NULL AND m.event_id IN (SELECT event_id FROM shown))
-               OR m.media_id IN (SELECT media_id FROM alone) AS private,
+           m.source_path, m.file_mediatype, m.width, m.height, m.failure, m.private,
            m.camera_make, m.camera_model, m.camera_serial, m.sequence_number, m.sequence_total, m.temperature_c
     FROM media m {where} ORDER BY m.deployment_id, m.timestamp NULLS LAST, m.card_name, m.file_path, m.media_id
 """
@@ -63,22 +55,18 @@ _UNIQUE = ("media_id", "observation_id", "file_path", "source_path")
 _LISTS = ("machine_labels", "machine_probabilities", "top_labels", "top_probabilities")
 
 
-def load(
-    connection: duckdb.DuckDBPyConnection, version: str, published_at: datetime | None = None, *, frames: bool = True
-) -> Survey:
+def load(connection: duckdb.DuckDBPyConnection, version: str, *, frames: bool = True) -> Survey:
     """Read a whole survey; about 2 KB of memory a photograph. Without `frames` only what was decided of events."""
     was_on = gc.isenabled()
     gc.disable()  # it would look through millions of new values again and again, and find nothing
     try:
-        return _load(connection, version, published_at, frames=frames)
+        return _load(connection, version, frames=frames)
     finally:
         if was_on:
             gc.enable()
 
 
-def _load(
-    connection: duckdb.DuckDBPyConnection, version: str, published_at: datetime | None, *, frames: bool
-) -> Survey:
+def _load(connection: duckdb.DuckDBPyConnection, version: str, *, frames: bool) -> Survey:
     of_events = "" if frames else "WHERE observation_level = 'event'"
     nothing = "" if frames else "WHERE false"
     boxes = _columns(connection, _BOXES, (*_NUMBERS, "width", "height"))
@@ -92,7 +80,7 @@ def _load(
         effort=effort(connection),
         boxes=BoxColumns(**boxes),
         failed=tuple(FailedFile(*row) for row in failed),
-        published_at=published_at,
+        published_at=queries.publication(connection).published_at,
         ctwatch_version=version,
     )
 

@@ -1,4 +1,32 @@
 -- What people query. Replaced whole whenever this file changes.
+
+-- Who is private, in this one place: photographs on which a model or a person sees somebody, and all of their events. Of
+-- people the last word of each counts, also where they do not agree.
+CREATE OR REPLACE VIEW raw.people_seen AS
+SELECT event_id, media_id FROM raw.observation WHERE observation_type = 'human'
+UNION ALL
+SELECT NULL, media_id FROM (
+    FROM raw.human_label QUALIFY row_number() OVER (
+        PARTITION BY media_id, labelled_by, coalesce(scope, 'media') ORDER BY labelled_at DESC, rowid DESC
+    ) = 1
+)
+WHERE regexp_matches(label, '(^|\|)\s*(human|person|homo sapiens)\s*($|\|)', 'i');
+
+CREATE OR REPLACE VIEW raw.private_event AS
+SELECT event_id FROM raw.people_seen WHERE event_id IS NOT NULL
+UNION SELECT event_id FROM raw.event_media SEMI JOIN raw.people_seen USING (media_id);
+
+CREATE OR REPLACE VIEW raw.private_media AS
+SELECT media_id FROM raw.people_seen WHERE media_id IS NOT NULL
+UNION SELECT media_id FROM raw.event_media SEMI JOIN raw.private_event USING (event_id);
+
+CREATE OR REPLACE VIEW publication AS
+SELECT p.published_at, p.with_people, (SELECT count(*) FROM raw.card) AS cards,
+       (SELECT count(*) FROM raw.card_file JOIN raw.media USING (media_id) WHERE status IN ('media', 'failed')) AS media,
+       (SELECT count(*) FROM raw.event) AS events, p.ctwatch_version
+FROM raw.publication p;
+COMMENT ON VIEW publication IS 'When this state was published, and how much is in it: one row. An open connection sees this one state all along.';
+
 CREATE OR REPLACE VIEW locations AS SELECT location_id, location_name, latitude, longitude FROM raw.location;
 COMMENT ON VIEW locations IS 'Places that are sampled; degrees WGS84.';
 
@@ -21,13 +49,14 @@ SELECT m.media_id, f.deployment_id, d.location_id, t.timestamp, m.capture_method
        parse_filename(f.file_path, false, 'forward_slash') AS file_name, m.file_mediatype, e.event_id, m.timestamp_source, t.timestamp_trusted,
        t.timestamp_issue, m.timestamp AS recorded_timestamp, m.trigger, m.sequence_number, m.sequence_total, m.event_number, m.camera_make, m.camera_model,
        m.camera_serial, m.user_label, m.temperature_c, m.width, m.height, m.file_size, m.failure,
-       CASE WHEN c.card_path IS NOT NULL THEN c.card_path || '/' || f.file_path END AS source_path
+       coalesce(c.archive_path, c.card_path) || '/' || f.file_path AS source_path, p.media_id IS NOT NULL AS private
 FROM raw.card_file f
 JOIN raw.media m USING (media_id)
 JOIN raw.card c ON c.card_id = f.card_id
 LEFT JOIN raw.media_time t ON t.media_id = m.media_id
 LEFT JOIN raw.deployment d ON d.deployment_id = f.deployment_id
 LEFT JOIN raw.event_media e ON e.media_id = m.media_id
+LEFT JOIN raw.private_media p ON p.media_id = m.media_id
 WHERE f.status IN ('media', 'failed');
 COMMENT ON VIEW media IS 'Photographs, each once however often its bytes were dropped; local time.';
 
@@ -64,17 +93,18 @@ CREATE OR REPLACE VIEW effort AS SELECT location_id, day, camera_days, assumed F
 COMMENT ON VIEW effort IS 'Camera-days worked per location and day; assumed: from the first to the last photograph, for want of deployment dates.';
 
 CREATE OR REPLACE VIEW failures AS
-SELECT c.card_name, f.file_path, f.reason, f.detail, f.file_size, c.card_path
-FROM raw.card_file f JOIN raw.card c USING (card_id)
+SELECT c.card_name, f.file_path, f.reason, f.detail, f.file_size, c.card_path, p.media_id IS NOT NULL AS private
+FROM raw.card_file f JOIN raw.card c USING (card_id) LEFT JOIN raw.private_media p ON p.media_id = f.media_id
 WHERE f.status = 'failed';
 COMMENT ON VIEW failures IS 'Files that could not be used, with the reason.';
 
 CREATE OR REPLACE VIEW duplicates AS
-SELECT c.card_name, f.file_path, c1.card_name AS first_card, f1.file_path AS first_path
+SELECT c.card_name, f.file_path, c1.card_name AS first_card, f1.file_path AS first_path, p.media_id IS NOT NULL AS private
 FROM raw.card_file f
 JOIN raw.card c ON c.card_id = f.card_id
 LEFT JOIN raw.card_file f1 ON f1.media_id = f.media_id AND f1.status IN ('media', 'failed')
 LEFT JOIN raw.card c1 ON c1.card_id = f1.card_id
+LEFT JOIN raw.private_media p ON p.media_id = f.media_id
 WHERE f.status = 'duplicate';
 COMMENT ON VIEW duplicates IS 'Files whose bytes were in already; never counted twice.';
 
@@ -119,6 +149,12 @@ CREATE OR REPLACE VIEW models AS SELECT model_id, name, task, architecture, labe
 COMMENT ON VIEW models IS 'Models whose predictions are here.';
 
 -- What the columns mean; docs/database.md is made from these.
+COMMENT ON COLUMN publication.published_at IS 'When; UTC.';
+COMMENT ON COLUMN publication.with_people IS 'False: photographs of people were left out (store.publish_people), and all that is told of single ones.';
+COMMENT ON COLUMN publication.cards IS 'Cards that are in.';
+COMMENT ON COLUMN publication.media IS 'Photographs in this copy.';
+COMMENT ON COLUMN publication.events IS 'Capture events.';
+COMMENT ON COLUMN publication.ctwatch_version IS 'The ctwatch that published it.';
 COMMENT ON COLUMN locations.location_id IS 'The sampled place (camtrapR: station; unmarked: site).';
 COMMENT ON COLUMN locations.location_name IS 'Its name in the deployments table.';
 COMMENT ON COLUMN locations.latitude IS 'Degrees north, WGS84.';
@@ -175,7 +211,8 @@ COMMENT ON COLUMN media.width IS 'Pixels, as stored.';
 COMMENT ON COLUMN media.height IS 'Pixels, as stored.';
 COMMENT ON COLUMN media.file_size IS 'Bytes.';
 COMMENT ON COLUMN media.failure IS 'Why its picture could not be used; null if it could.';
-COMMENT ON COLUMN media.source_path IS 'Where the file lay when its card was processed.';
+COMMENT ON COLUMN media.source_path IS 'Where the file lay when its card was processed, or lies in the archive.';
+COMMENT ON COLUMN media.private IS 'Somebody is on it, or on a photograph of its event: not for publication.';
 COMMENT ON COLUMN events.event_id IS 'The same for the same frames on every machine.';
 COMMENT ON COLUMN events.deployment_id IS 'The deployment it happened at.';
 COMMENT ON COLUMN events.location_id IS 'The place it happened at.';
@@ -222,10 +259,12 @@ COMMENT ON COLUMN failures.reason IS 'empty_file, not_an_image, truncated, unrea
 COMMENT ON COLUMN failures.detail IS 'What exactly.';
 COMMENT ON COLUMN failures.file_size IS 'Bytes.';
 COMMENT ON COLUMN failures.card_path IS 'Where the card lay.';
+COMMENT ON COLUMN failures.private IS 'Its event shows somebody.';
 COMMENT ON COLUMN duplicates.card_name IS 'The card with the copy.';
 COMMENT ON COLUMN duplicates.file_path IS 'The copy.';
 COMMENT ON COLUMN duplicates.first_card IS 'The card that brought the bytes first.';
 COMMENT ON COLUMN duplicates.first_path IS 'The file on that card.';
+COMMENT ON COLUMN duplicates.private IS 'It shows somebody, or its event does.';
 COMMENT ON COLUMN review_queue.event_id IS 'The event; null for a time-lapse frame.';
 COMMENT ON COLUMN review_queue.location_id IS 'The place.';
 COMMENT ON COLUMN review_queue.deployment_id IS 'The deployment.';

@@ -27,11 +27,12 @@ class Frame:
     probability: float | None
 
 
-def best_frames(survey: Survey) -> dict[str, tuple[Frame, ...]]:
+def best_frames(survey: Survey, *, with_private: bool = False) -> dict[str, tuple[Frame, ...]]:
     """Return the best frames of every species, best first, at most `CANDIDATES`; by name.
 
-    First what people confirmed, then what needs no review, then the rest; within these the most probable. Private and
-    unusable photographs are never among them. An event whose frames name no species of their own lends all of them.
+    First what people confirmed, then what needs no review, then the rest; within these the most probable. Unusable
+    photographs are never among them, private ones only `with_private`. An event whose frames name no species of their own
+    lends all of them.
     """
     rows, media = survey.observations, survey.media
     place_of = {item.deployment.deployment_id: item.location.location_id for item in survey.deployments}
@@ -72,7 +73,7 @@ def best_frames(survey: Survey) -> dict[str, tuple[Frame, ...]]:
             (rank, -probability, at_of[media_id])
             for media_id, (rank, probability) in chosen[name].items()
             if media_id in at_of
-            and not media.private[at_of[media_id]]
+            and (with_private or not media.private[at_of[media_id]])
             and media.failure[at_of[media_id]] is None
             and media.source_path[at_of[media_id]] is not None
         ]

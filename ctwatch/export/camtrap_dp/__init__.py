@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctwatch.errors import ConfigError
+from ctwatch.export import frames
 from ctwatch.export.camtrap_dp import deployments, media, observations, package, schema
 from ctwatch.export.files import Cell, csv_text, write_bytes
 from ctwatch.export.written import Written, counted, listed
@@ -19,8 +20,9 @@ def write(folder: Path, survey: Survey, publication: Publication) -> Written:
     """Write a survey as a Camtrap DP package (tdwg/camtrap-dp 1.0.2) into a folder; the same survey, the same bytes.
 
     Deployments without coordinates or any dates cannot be in a valid package: they are left out with their photographs
-    and observations. What was left out, assumed or rounded is in the sentences. Raises ConfigError if no deployment is
-    left, or if the sampling design or the offset from UTC is none. OSError passes.
+    and observations; so are photographs of events with people unless they are asked for, while their events stay. What was
+    left out, assumed or rounded is in the sentences. Raises ConfigError if no deployment is left, or if the sampling design
+    or the offset from UTC is none. OSError passes.
     """
     package.check(publication)
     said: list[str] = []
@@ -43,8 +45,9 @@ def write(folder: Path, survey: Survey, publication: Publication) -> Written:
     there = [survey.deployments[row] for row in chosen]
     rows = deployments.rows(there, spans.of(chosen), survey.media, kept, publication, zone, said)
     ids = {item.deployment.deployment_id: str(row["deploymentID"]) for item, row in zip(there, rows, strict=True)}
-    photographs = media.rows(survey.media, times, kept, ids, publication, zone, said)
-    spoken = observations.rows(survey, times, kept, ids, publication.taxa, zone, said)
+    shown = np.intersect1d(kept, frames.shown(survey, publication, said), assume_unique=True)
+    photographs = media.rows(survey.media, times, shown, ids, zone, said)
+    spoken = observations.rows(survey, times, shown, ids, publication.taxa, zone, said)
     tables = {
         "deployments": _csv(schema.DEPLOYMENTS, [list(row.values()) for row in rows]),
         "media": _csv(schema.MEDIA, photographs),
@@ -53,7 +56,7 @@ def write(folder: Path, survey: Survey, publication: Publication) -> Written:
     about = package.descriptor(
         publication,
         rows,
-        {survey.media.capture_method[row] for row in kept.tolist()},
+        {survey.media.capture_method[row] for row in shown.tolist()},
         spoken.levels,
         spoken.taxa,
         tables,

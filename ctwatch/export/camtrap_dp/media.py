@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ctwatch.export.camtrap_dp.words import Seconds, marked, relative_path, seconds, written
 from ctwatch.export.files import Cell
 from ctwatch.export.written import counted
-from ctwatch.survey import MediaColumns, Publication
+from ctwatch.survey import MediaColumns
 
 _KINDS = ("image/", "video/", "audio/")
 
@@ -57,7 +57,6 @@ def rows(
     times: MediaTimes,
     kept: NDArray[np.intp],
     deployment_ids: Mapping[str, str],
-    publication: Publication,
     zone: str,
     said: list[str],
 ) -> list[Sequence[Cell]]:
@@ -67,11 +66,6 @@ def rows(
     recorded = seconds(media.recorded)
     moved = (recorded != times.time) & ~np.isnat(recorded)
     as_recorded = dict(zip(np.flatnonzero(moved).tolist(), written(recorded[moved], ""), strict=True))
-    public = (publication.with_private | ~np.asarray(media.private, dtype=bool)).tolist()
-    shown = int(np.asarray(media.private, dtype=bool)[kept].sum())
-    if shown:
-        marking = "public, as asked for" if publication.with_private else "not public (filePublic = false)"
-        said.append(f"{counted(shown, 'photograph')} of events with people marked {marking}")
     found: list[Sequence[Cell]] = []
     for row, path, text in zip(kept.tolist(), paths, texts, strict=True):
         comments = [
@@ -86,7 +80,7 @@ def rows(
                 media.capture_method[row],
                 text,
                 path,
-                public[row],
+                True,
                 path.rpartition("/")[2],
                 media.file_mediatype[row],
                 None,

@@ -1,0 +1,178 @@
+"""Files of cards through the decoders and the networks, and what was seen kept as it comes."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+from ctwatch.classify import Classifier, Frame
+from ctwatch.config import Config
+from ctwatch.decoding import Decoders, ReadFile, ReadingRules, Unanswered, Verdicts, Wanted
+from ctwatch.derive import Models, blank_threshold
+from ctwatch.domain import CaptureMethod, FileStat, Media, Quarantined
+from ctwatch.ensemble import Averaging
+from ctwatch.errors import InboxMissing
+from ctwatch.panel import Panel
+from ctwatch.reading import read_files, worker_count
+from ctwatch.store import cards
+from ctwatch.store.database import Database
+from ctwatch.store.missing import Missing, whereabouts
+from ctwatch.store.quarantine import put_into_quarantine, quarantined
+
+logger = logging.getLogger(__name__)
+
+
+class Looking:
+    """Reads files with a panel of models in mind and keeps their predictions in a database."""
+
+    def __init__(
+        self,
+        config: Config,
+        database: Database,
+        panel: Panel,
+        models: Models,
+        now: Callable[[], datetime],
+        at: Callable[[str], None],
+    ) -> None:
+        """Take the clock (aware) and a listener for what was committed: "saved" or "quarantined"."""
+        self._config, self._database, self._panel, self._models = config, database, panel, models
+        self._now, self._at = now, at
+        self._unrecorded: list[Quarantined] = []
+        """What died and could not be written down yet, because the disk is full."""
+        self._decoders = Decoders(
+            longest_s=config.read.longest_s, memory_bytes=int(config.read.memory_gb * 1_000_000_000)
+        )
+
+    def utc_now(self) -> datetime:
+        """The time, UTC without zone, as the database keeps it."""
+        return self._now().astimezone(UTC).replace(tzinfo=None)
+
+    def local_now(self) -> datetime:
+        """The time, local and without zone, as cameras keep it."""
+        return self._now().astimezone().replace(tzinfo=None)
+
+    def verdicts(self, card_name: str, is_known: Callable[[str], bool]) -> Verdicts:
+        """Return what is known of contents before a card is read; `is_known`: pixels are needed no more."""
+        with self._database.reading() as connection:
+            return Verdicts(card_name, is_known, [*quarantined(connection), *self._unrecorded])
+
+    def files(
+        self, root: str, files: Sequence[FileStat], verdicts: Verdicts, waiting: Callable[[], None]
+    ) -> Iterator[ReadFile]:
+        """Read files in order; what dies is in quarantine before its file is handed out.
+
+        `waiting` is called about every second while nothing comes; what it raises ends the reading. Raises InboxMissing
+        if a file's disk gives no bytes.
+        """
+
+        def keep_and_wait() -> None:
+            self._keep(verdicts)
+            waiting()
+
+        workers = worker_count(self._config.read.workers)
+        reading = read_files(
+            self._decoders, root, files, self._wanted(), verdicts, workers=workers, waiting=keep_and_wait
+        )
+        try:
+            for read in reading:
+                self._keep(verdicts)
+                yield read
+        except Unanswered as error:
+            raise InboxMissing(str(error)) from error
+        finally:
+            reading.close()
+            self._keep(verdicts)
+
+    def again(
+        self,
+        lacking: Sequence[Missing],
+        classifier: Classifier,
+        unobtainable: set[str],
+        waiting: Callable[[int], None],
+        at_least: int,
+    ) -> int:
+        """Read photographs again wherever they are found and classify them; adds the others to `unobtainable`.
+
+        `waiting` is given the number of those done, at each and about every second between; predictions are saved when
+        there are `at_least` so many. Returns how many photographs were found.
+        """
+        found = 0
+        with self._database.reading() as connection:
+            places = whereabouts(connection, [item.media_id for item in lacking])
+        candidates: dict[str, list[tuple[str, FileStat]]] = {}
+        for place in places:
+            stat = FileStat(place.file_path, place.file_size, place.modified_ns)
+            candidates.setdefault(place.media_id, []).append((place.card_path, stat))
+        wanted = {item.media_id for item in lacking}
+        verdicts = {
+            root: self.verdicts(os.path.basename(root), lambda media_id: media_id not in wanted)
+            for root in {place.card_path for place in places}
+        }
+        for number, item in enumerate(lacking):
+            waiting(number)
+            read = None
+            for root, file in candidates.get(item.media_id, []):
+                if root not in verdicts:
+                    continue
+                try:
+                    read = next(self.files(root, [file], verdicts[root], partial(waiting, number)))
+                except InboxMissing as error:
+                    logger.warning("%s", error)
+                    del verdicts[root]  # ten minutes were enough
+                    continue
+                if read.media is not None and read.media.media_id == item.media_id:
+                    break  # whole or not, a copy of it would be no better
+            if read is None or read.media is None or read.media.media_id != item.media_id or read.pixels is None:
+                unobtainable.add(item.media_id)
+                continue
+            found += 1
+            push = classifier.push if item.by_empty or self._panel.empty is None else classifier.push_for_species
+            push(frame_of(read.media, item.deployment_id, read))
+            self.save(classifier, at_least)
+        return found
+
+    def _keep(self, verdicts: Verdicts) -> None:
+        """Put what died into quarantine at once, so that no crash of the daemon can have it decoded again."""
+        self._unrecorded += verdicts.take_unrecorded()
+        if self._unrecorded:
+            with self._database.writing() as connection:
+                put_into_quarantine(connection, self._unrecorded, self.utc_now())
+            self._unrecorded.clear()
+            self._at("quarantined")
+
+    def _wanted(self) -> Wanted:
+        read = self._config.read
+        rules = ReadingRules(read.earliest_year, read.use_file_times, self.local_now())
+        return Wanted(rules, self._panel.canvases, self._config.decisions.background)
+
+    def classifier(self) -> Classifier:
+        """Return a classifier for one stream of frames."""
+        return Classifier(
+            self._panel,
+            batch_size=self._config.models.batch_size,
+            gap_s=self._config.events.event_gap_s,
+            averaging=Averaging(self._config.decisions.averaging),
+            blank_threshold=blank_threshold(self._config, self._models.empty),
+        )
+
+    def save(self, classifier: Classifier, at_least: int = 1) -> None:
+        """Append predictions to the database once there are enough to be worth a commit."""
+        if classifier.waiting() < at_least:
+            return
+        with self._database.writing() as connection:
+            cards.add_models(connection, [*self._models.empty, *self._models.species])
+            cards.add_predictions(connection, classifier.take())
+            cards.add_miniatures(connection, classifier.take_miniatures())
+        self._at("saved")
+
+    def close(self) -> None:
+        """End the processes that decode; they start again when they are needed."""
+        self._decoders.close()
+
+
+def frame_of(media: Media, deployment_id: str, read: ReadFile) -> Frame:
+    """Return a photograph as the networks take it; one that stands alone in time carries none."""
+    alone = media.capture_method is CaptureMethod.TIME_LAPSE or not media.timestamp.trusted
+    taken = None if alone else media.timestamp.value
+    return Frame(media.media_id, deployment_id, taken, read.pixels or {}, read.miniature)

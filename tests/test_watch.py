@@ -1,0 +1,313 @@
+"""Listening to inboxes: whatever inotify loses, the sweep finds; a watcher that has gone deaf is made anew, or replaced."""
+
+import ast
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import moment_of, photograph
+from lookout import Lookout, until, whole
+
+from ctwatch import card, settle, watch
+from ctwatch.service import read_status
+from ctwatch.store.database import PUBLISHED_NAME
+from ctwatch.store.publish import open_published
+from ctwatch.watch import Alarm, InboxObserver
+
+TESTS = Path(__file__).parent
+EVENTS_KEPT = Path("/proc/sys/fs/inotify/max_queued_events")
+
+
+def drop(folder: Path, first: int = 0, files: int = 2) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(first, first + files):
+        (folder / f"IMG_{number:04d}.JPG").write_bytes(photograph(number, moment_of(number)))
+
+
+def in_a_namespace(*flags: str, scenario: str, folder: Path) -> None:
+    """Run a scenario of this module in a process of its own, root over its own mounts or limits and nothing else."""
+    if subprocess.run(["unshare", *flags, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine gives no namespaces")
+    program = f"import sys, pathlib, test_watch; test_watch.{scenario}(pathlib.Path(sys.argv[1]))"
+    run = subprocess.run(
+        ["unshare", *flags, sys.executable, "-c", program, str(folder)],
+        cwd=TESTS,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_events_lost_while_the_daemon_is_stopped_cost_no_file(tmp_path: Path) -> None:
+    """More than the kernel keeps for a process that does not read them; the real daemon goes on and counts every file."""
+    (tmp_path / "inbox" / "L00").mkdir(parents=True)
+    (tmp_path / "config.toml").write_text(
+        "[models]\nempty = ''\n[watch]\nsettle_s = 0.4\n[store]\nmin_free_gb = 0\n", "utf-8"
+    )
+    daemon = subprocess.Popen([sys.executable, "-m", "ctwatch", "run"], cwd=tmp_path, stderr=subprocess.PIPE)
+    try:
+        until(lambda: (read_status(tmp_path / "data") or {}).get("state") == "waiting", "the daemon's first look")
+        daemon.send_signal(signal.SIGSTOP)
+        notes = int(EVENTS_KEPT.read_text()) // 2 + 500
+        dropped = {}
+        for name, count in (("L01", notes // 2), ("L02", notes - notes // 2)):
+            drop(tmp_path / "inbox" / name / "DCIM" / "100MEDIA")
+            for number in range(count):  # three events each: created, written to, closed
+                (tmp_path / "inbox" / name / f"{number}.txt").write_text("x")
+            dropped[name] = count + 2
+        daemon.send_signal(signal.SIGCONT)
+
+        def found() -> dict[str, int]:
+            try:
+                with open_published(tmp_path / "data") as connection:
+                    sql = "SELECT card_name, files_seen FROM cards WHERE files_seen > 0"
+                    return dict(connection.execute(sql).fetchall())
+            except Exception:
+                return {}  # not published yet, or this very moment
+
+        assert (tmp_path / "data" / PUBLISHED_NAME).exists()
+        until(lambda: found() == dropped, "both cards, whole")
+    finally:
+        daemon.send_signal(signal.SIGCONT)
+        daemon.send_signal(signal.SIGTERM)
+        _, log = daemon.communicate(timeout=60)
+    assert daemon.returncode == 0, log
+    assert log.count(b"card L01: ") == log.count(b"card L02: ") == 1
+
+
+def test_a_card_that_appears_when_inotify_has_no_watches_left_is_found(tmp_path: Path) -> None:
+    """The library says nothing of folders that it cannot watch; the inbox is then looked at again and again."""
+    in_a_namespace("-Ur", scenario="watches_run_out", folder=tmp_path)
+
+
+def watches_run_out(folder: Path) -> None:
+    """Five watches for this user namespace, then plenty."""
+    limit = Path("/proc/sys/user/max_inotify_watches")
+    limit.write_text("5")
+    inbox = folder / "inbox"
+    inbox.mkdir()
+    with Lookout(inbox) as lookout:
+        assert not lookout.observer.deaf
+        for number in range(6):
+            drop(inbox / f"L{number}" / "DCIM" / "100MEDIA")
+        lookout.until_handed(*(f"L{number}" for number in range(6)))
+        until(lambda: inbox in lookout.observer.deaf, "the shortage being noticed")
+        assert "max_user_watches" in lookout.observer.deaf[inbox]
+        drop(inbox / "L5" / "DCIM" / "100MEDIA", first=10)  # in a folder that nobody listens to
+        until(lambda: len(lookout.of("L5")) == 2, "late photographs in an unheard folder")
+        limit.write_text("1000")
+        until(lambda: not lookout.observer.deaf, "listening taken up again")
+        looks = lookout.looks
+        drop(inbox / "L5" / "DCIM" / "100MEDIA", first=20)
+        until(lambda: len(lookout.of("L5")) == 3, "late photographs in a folder that is listened to again")
+        assert lookout.looks - looks < 20
+        assert {name: len(lookout.of(name)) for name in ("L0", "L4", "L5")} == {"L0": 1, "L4": 1, "L5": 3}
+    with Lookout(inbox, mode="inotify") as lookout:
+        assert not lookout.observer.deaf
+    limit.write_text("0")
+    with Lookout(inbox, mode="inotify") as lookout:
+        assert "watch limit reached" in lookout.observer.deaf[inbox]
+        drop(inbox / "L9")
+        lookout.until_handed("L9")
+
+
+def test_an_inbox_that_is_unmounted_and_mounted_again_is_listened_to_again(tmp_path: Path) -> None:
+    """The same disk, another disk over it, the bare mount point: nothing is taken for deleted, nothing handed out twice."""
+    in_a_namespace(*(["-m"] if os.geteuid() == 0 else ["-Urm"]), scenario="unmounted_and_mounted", folder=tmp_path)
+
+
+def unmounted_and_mounted(folder: Path) -> None:
+    """In a mount namespace: a disk at the inbox, taken off and put on again, and another one put over it."""
+
+    def command(*words: object) -> None:
+        subprocess.run([str(word) for word in words], check=True)
+
+    inbox, disk = folder / "inbox", folder / "disk"
+    inbox.mkdir()
+    disk.mkdir()
+    command("mount", "-t", "tmpfs", "disk", disk)
+    command("mount", "--bind", disk, inbox)
+    drop(inbox / "L01")
+    with Lookout(inbox, mode="inotify") as lookout:
+        lookout.until_handed("L01")
+        # Off and on again between two looks: device and inode are as before, and yet nobody listens any more.
+        first = os.stat(inbox)
+        command("umount", inbox)
+        command("umount", disk)
+        command("mount", "-t", "tmpfs", "disk", disk)
+        command("mount", "--bind", disk, inbox)
+        drop(inbox / "L02")
+        lookout.alarm.ring()  # the sweep, an hour away, brought forward
+        lookout.until_handed("L02")
+        assert (os.stat(inbox).st_dev, os.stat(inbox).st_ino) == (first.st_dev, first.st_ino)
+        drop(inbox / "L03")
+        lookout.until_handed("L03")  # by an event
+        command("umount", inbox)  # the bare mount point: an empty folder, not a card deleted, and no reason to hurry
+        lookout.alarm.ring()
+        until(lambda: not lookout.tracker.sees(str(inbox / "L03")), "a look at the bare mount point")
+        looks = lookout.looks
+        time.sleep(1.5)
+        assert lookout.looks - looks <= 2
+        drop(inbox / "on the mount point")
+        lookout.until_handed("on the mount point")  # by an event: listening was taken up on what lies there now
+        command("mount", "--bind", disk, inbox)
+        lookout.alarm.ring()
+        drop(inbox / "L04")
+        lookout.until_handed("L04")
+        lookout.let_two_looks_pass()
+        assert lookout.of("L04") == [whole(inbox / "L04")]
+        # L02 and L03 were away and came back: handed out anew, and known to the database by their state.
+        assert {name: len({repr(files) for files in lookout.of(name)}) for name in ("L02", "L03")} == {
+            "L02": 1,
+            "L03": 1,
+        }
+
+
+def test_a_watcher_that_hears_is_left_alone(tmp_path: Path) -> None:
+    """Nothing is made anew while the kernel says that the inbox is watched; once it is not, the library is not believed."""
+    observer = InboxObserver([tmp_path], Alarm(), mode="inotify")
+    try:
+        observer.refresh()
+        threads = list(observer._threads)
+        observer.refresh()
+        assert observer._threads == threads
+        [(identity, in_kernel)] = observer._heard.values()
+        assert in_kernel
+        assert identity in watch._watched_by_kernel()
+    finally:
+        observer.stop()
+    assert identity not in watch._watched_by_kernel()
+
+
+def test_an_inbox_deleted_and_made_again_is_listened_to_again(tmp_path: Path) -> None:
+    """Though the new folder may have the old one's number; first a look, then events as before."""
+    inbox, other = tmp_path / "inbox", tmp_path / "other"
+    inbox.mkdir()
+    other.mkdir()
+    with Lookout(inbox, other) as lookout:
+        drop(inbox / "L01")
+        lookout.until_handed("L01")
+        shutil.rmtree(inbox)
+        inbox.mkdir()
+        lookout.alarm.ring()
+        lookout.let_two_looks_pass()
+        drop(inbox / "L02")
+        lookout.until_handed("L02")
+        drop(other / "L03")
+        lookout.until_handed("L03")
+        lookout.let_two_looks_pass()
+        assert [len(lookout.of(name)) for name in ("L01", "L02", "L03")] == [1, 1, 1]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_listening_thread_that_died_is_replaced(tmp_path: Path) -> None:
+    """Each of the library's three kinds of threads, killed by an exception."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    with Lookout(inbox) as lookout:
+        kinds = {type(thread).__name__ for thread in lookout.observer._threads}
+        assert len(kinds) == 3
+        for number, kind in enumerate(sorted(kinds)):
+            until(lambda: all(thread.is_alive() for thread in lookout.observer._threads), "all threads alive")
+            victim = next(thread for thread in lookout.observer._threads if type(thread).__name__ == kind)
+            assert victim.ident is not None
+            raised = ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(victim.ident), ctypes.py_object(SystemExit)
+            )
+            assert raised == 1
+            (inbox / "something").write_text("that wakes it")
+            (inbox / "something").unlink()
+            until(lambda victim=victim: not victim.is_alive(), f"the death of {kind}")  # type: ignore[misc]
+            lookout.alarm.ring()
+            lookout.let_two_looks_pass()
+            drop(inbox / f"L{number}")
+            lookout.until_handed(f"L{number}")
+
+
+def test_what_the_daemon_writes_into_a_card_does_not_wake_it(tmp_path: Path) -> None:
+    """A receipt is put there aside and renamed; anything else rings."""
+    inbox = tmp_path / "inbox"
+    drop(inbox / "L01")
+    alarm = Alarm()
+    observer = InboxObserver([inbox], alarm, mode="inotify")
+    observer.refresh()
+    try:
+        for aside in ("ctwatch-receipt.txt.new", ".ctwatch-receipt.txt.17.tmp"):
+            (inbox / "L01" / aside).write_text("safe to erase")
+            (inbox / "L01" / aside).rename(inbox / "L01" / "ctwatch-receipt.txt")
+        (inbox / "L01" / "ctwatch-receipt.txt").unlink()
+        time.sleep(1.5)
+        assert not alarm._rung.is_set()
+        (inbox / "L01" / "note.txt").write_text("x")
+        until(alarm._rung.is_set, "the alarm")
+    finally:
+        observer.stop()
+
+
+def test_receipts_being_written_are_no_copy_under_way(tmp_path: Path) -> None:
+    """Neither the temporary name of one nor the receipt itself is a part of the card."""
+    drop(tmp_path / "L01")
+    before = card.snapshot(tmp_path / "L01", tmp_path)
+    (tmp_path / "L01" / ".ctwatch-receipt.txt.17.tmp").write_text("safe to")
+    (tmp_path / "L01" / "ctwatch-receipt.txt").write_text("safe to erase")
+    assert card.snapshot(tmp_path / "L01", tmp_path) == before
+
+
+def test_times_of_an_hour_ago_or_ahead_change_nothing(tmp_path: Path) -> None:
+    """A clock stepped back while a card is copied: the later files are the older ones; it is handed out once, whole."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    now = time.time()
+    with Lookout(inbox) as lookout:
+        drop(inbox / "L01", 0, 3)
+        for path in (inbox / "L01").iterdir():
+            os.utime(path, (now + 3600, now + 3600))
+        aside = inbox / "L01" / "IMG_0003.JPG.part"
+        aside.write_bytes(photograph(3, moment_of(3)))
+        os.utime(aside, (now - 3600, now - 3600))
+        lookout.let_two_looks_pass()
+        assert lookout.handed == []
+        aside.rename(aside.with_suffix(""))
+        os.utime(inbox, (now - 7200, now - 7200))
+        lookout.until_handed("L01")
+        lookout.let_two_looks_pass()
+        assert lookout.of("L01") == [whole(inbox / "L01")]
+
+
+@pytest.mark.parametrize("module", [watch, settle, card], ids=lambda module: module.__name__)
+def test_the_wall_clock_decides_nothing(module: object) -> None:
+    """No other clock than the monotonic one is so much as mentioned where settling is decided."""
+    tree = ast.parse(Path(module.__file__).read_text("utf-8"))  # type: ignore[attr-defined]
+    used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert {name for name in used if name.startswith("time.")} <= {"time.monotonic"}
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert "datetime" not in imported
+
+
+def test_an_inbox_on_a_share_is_looked_at_and_never_asked_for_writers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS says of every file that somebody may have it open, and tells nothing of what other machines do."""
+    inbox = tmp_path / "inbox"
+    drop(inbox / "L01")
+    monkeypatch.setattr(watch, "file_system_type", lambda path: "nfs4")
+    with open(inbox / "L01" / "IMG_0000.JPG", "ab"), Lookout(inbox) as lookout:
+        assert "nfs4 tells nothing" in lookout.observer.deaf[inbox]
+        lookout.until_handed("L01")
+
+
+def test_the_type_of_a_file_system_is_read_from_the_mounts(tmp_path: Path) -> None:
+    """The longest mount point that a path lies below decides."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text("/dev/sda / ext4 rw 0 0\nserver:/x /media/my\\040cards nfs4 rw 0 0\n", "utf-8")
+    assert watch.file_system_type(Path("/media/my cards/inbox"), mounts) == "nfs4"
+    assert watch.file_system_type(Path("/media/my cards 2"), mounts) == "ext4"
+    assert watch.file_system_type(Path("/media"), tmp_path / "nothing") == ""
