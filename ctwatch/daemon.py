@@ -30,7 +30,7 @@ from ctwatch.errors import (
 from ctwatch.names import storable
 from ctwatch.pipeline import Pipeline
 from ctwatch.results import Publisher
-from ctwatch.service import StatusBoard, notify
+from ctwatch.service import StatusBoard, longest_silence_s, notify
 from ctwatch.settle import SettleTracker, fingerprint
 from ctwatch.store.cards import cards_in
 from ctwatch.store.database import PUBLISHED_NAME, Database
@@ -159,6 +159,8 @@ class Daemon:
             until_next=lambda: self._until_next(observer),
             monotonic=self._monotonic,
             known=self._known,
+            beat=self._beat,
+            beat_s=longest_silence_s(),
         ):
             if snapshot is not None:
                 if fingerprint(snapshot) not in self._known:
@@ -166,6 +168,10 @@ class Daemon:
                 else:
                     self._upkeep.settle()  # its copy may lie in the archive already
             self._turn()
+
+    def _beat(self) -> None:
+        notify("WATCHDOG=1")
+        self._board.update()
 
     def _turn(self, *, at_once: bool = False) -> None:
         """Do what is due between cards."""
@@ -304,7 +310,12 @@ class Daemon:
     def _tell_waiting(self) -> None:
         self._refused = {root: why for root, why in self._refused.items() if self._tracker.sees(root)}
         waiting = [
-            {"name": storable(card.name), "files": len(card.files), "bytes": sum(file.size for file in card.files)}
+            {
+                "name": storable(card.name),
+                "files": len(card.files),
+                "bytes": sum(file.size for file in card.files),
+                "waits_for": [storable(name) for name in self._tracker.waits_for(card.root)],
+            }
             for card in self._tracker.waiting()
             if fingerprint(card) not in self._known
         ]

@@ -43,8 +43,8 @@ class JsonLines(logging.Formatter):
         exception = _exception(record)
         if exception:
             content["exception"] = [printable(line) for line in exception.splitlines()]
-        # ASCII: what a terminal or a viewer would obey, and halves of characters, are \u escapes. JSON leaves only DEL.
-        return json.dumps(content, default=str, skipkeys=True).replace("\x7f", "\\u007f")
+        # ASCII: what a terminal or a viewer would obey, and halves of characters, are \u escapes.
+        return json.dumps(content, default=str, skipkeys=True)
 
 
 class JournalLines(logging.Formatter):

@@ -12,9 +12,8 @@ from ctwatch.config import Config
 from ctwatch.domain import FileStat
 from ctwatch.errors import ConfigError, InboxMissing
 from ctwatch.names import storable
-from ctwatch.once import _bar, _ready
+from ctwatch.once import at_work, progress_bars
 from ctwatch.pipeline import Pipeline, Progress
-from ctwatch.results import put_out
 from ctwatch.store.database import Database
 from ctwatch.store.quarantine import FailedCard, failed_cards, lift, still_failed
 
@@ -50,17 +49,12 @@ def retry(config: Config, names: Sequence[str], console: Console) -> list[Retrie
     A card is named by its folder's name or path, as it was dropped or where it was moved to. Raises ConfigError for names
     that no card has, InboxMissing or StoreError; run twice, the tables are the same.
     """
-    database, pipeline = _ready(config)
-    try:
-        with _bar(console) as bar, bar("reading failed files again") as listener:
-            told = retry_within(database, pipeline, names, listener)
-    except KeyboardInterrupt:
-        put_out(config, database)
-        raise
-    finally:
-        pipeline.close()
-    put_out(config, database)
-    return told
+    with (
+        at_work(config) as (database, pipeline),
+        progress_bars(console) as bar,
+        bar("reading failed files again") as listener,
+    ):
+        return retry_within(database, pipeline, names, listener)
 
 
 def retry_within(

@@ -78,7 +78,7 @@ def state_in_words(facts: dict[str, Any], now: datetime) -> str:
     daemon, inside = facts["daemon"], facts["in"]
     lines = [f"daemon: {_doing(daemon)}"]
     if daemon is not None and daemon["running"]:
-        lines += [f"settling: {card['name']}, {card['files']} files" for card in daemon.get("settling", [])]
+        lines += [_settling(card) for card in daemon.get("settling", [])]
     # A daemon that is not there is said in the first line already.
     lines += [f"PROBLEM: {problem}" for problem in facts["problems"] if not problem.startswith(_DAEMON_IS_NOT)]
     if inside is None:
@@ -99,6 +99,13 @@ def state_in_words(facts: dict[str, Any], now: datetime) -> str:
 
 
 _DAEMON_IS_NOT = ("the daemon never ran", "the daemon is not running")
+
+
+def _settling(card: dict[str, Any]) -> str:
+    waits = card.get("waits_for", [])
+    return f"settling: {card['name']}, {card['files']} files" + (
+        f"; waits for the end of {', '.join(waits)}" if waits else ""
+    )
 
 
 def _doing(daemon: dict[str, Any] | None) -> str:

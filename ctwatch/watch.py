@@ -69,10 +69,11 @@ class Alarm(FileSystemEventHandler):
         """Wake the loop."""
         self._rung.set()
 
-    def sleep(self, seconds: float) -> None:
-        """Sleep until rung or the time is over, and forget the ring."""
-        self._rung.wait(max(0.0, seconds))
+    def sleep(self, seconds: float) -> bool:
+        """Sleep until rung or the time is over, and forget the ring; returns whether it rang."""
+        rang = self._rung.wait(max(0.0, seconds))
         self._rung.clear()
+        return rang
 
 
 class InboxObserver:
@@ -263,12 +264,15 @@ def settled(
     monotonic: Callable[[], float] = time.monotonic,
     unfinished: Callable[[CardSnapshot], Sequence[str]] = last_look,
     known: Container[str] = (),
+    beat: Callable[[], None] = lambda: None,
+    beat_s: float = 60.0,
 ) -> Iterator[CardSnapshot | None]:
     """Yield each card when it has settled, and None after each look, until `stop`.
 
     Start, periodic sweep and wake-up all go through the same tracker. An inbox that is not there is waited for.
     `until_next` says in how many seconds the consumer wants a turn, `refresh` is called before each look, `unfinished`
-    names what is not whole on a card that has come to rest; it is not asked of states in `known`.
+    names what is not whole on a card that has come to rest; it is not asked of states in `known`. `beat` is called at least
+    every `beat_s` seconds while nothing happens.
     """
     gone: set[Path] = set()
     told: dict[str, tuple[str, ...]] = {}
@@ -299,7 +303,10 @@ def settled(
             yield card
         yield None
         waits = (sweep_s, tracker.next_due(monotonic()), until_next())
-        alarm.sleep(min(wait for wait in waits if wait is not None))
+        until = monotonic() + min(wait for wait in waits if wait is not None)
+        # Signs of life between the looks cost no look.
+        while not alarm.sleep(min(beat_s, until - monotonic())) and monotonic() < until and not stop():
+            beat()
         while not stop() and monotonic() < rest_until:
             alarm.sleep(rest_until - monotonic())
 

@@ -11,7 +11,7 @@ from ctwatch.card import UnusableFile, read_bytes
 from ctwatch.settle import SettleTracker
 from ctwatch.watch import Alarm, InboxObserver, settled
 
-DEADLINE_S = 60.0
+DEADLINE_S = 150.0
 
 
 def until(truth: Callable[[], bool], what: str) -> None:

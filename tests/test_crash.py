@@ -19,7 +19,7 @@ ALL = {f"inbox/{NAME}": len(CARD)}
 @pytest.mark.timeout(600)
 def test_however_a_card_comes_and_whatever_is_killed_the_tables_are_those_of_an_undisturbed_run(tmp_path: Path) -> None:
     """Every scenario; kills at each kind of commit point in turn, further ones anywhere; every table, CSV and file."""
-    campaign = Campaign(tmp_path, kills=KILLS, seed=3, jobs=3, kills_a_life=4, each_command=False)
+    campaign = Campaign(tmp_path, kills=KILLS, seed=3, jobs=3, kills_a_life=6, each_command=False)
     findings = campaign.run()
     told = [f"{each.sentence}: {', '.join(each.killed)}\n" + "\n".join(each.found) for each in findings.differences]
     assert not told, "\n\n".join(told)
@@ -62,8 +62,8 @@ def test_the_harness_hits_the_point_that_it_is_told(station: Station, nursery: N
 def test_what_happens_meanwhile_happens_in_the_middle_of_a_card(station: Station, nursery: Nursery) -> None:
     """The process stands still: some predictions are saved, the card is not in."""
     child = nursery.start(station.base, "process", str(station.inbox / NAME), stop_after=MIDDLE)
-    while not child.stopped:
-        assert child.poll() is None, child.log()
+    while not child.has_stopped():
+        assert child.poll(0.02) is None, child.log()
     reached = child.points()
     child.kill()
     assert reached[-1] == MIDDLE[0]

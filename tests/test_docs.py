@@ -65,7 +65,15 @@ def test_every_command_and_option_has_help() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "systemd/README.md", "docs/database.md", "docs/deployments.md", "docs/exchange.md"]
+    "page",
+    [
+        "README.md",
+        "systemd/README.md",
+        "docs/database.md",
+        "docs/deployments.md",
+        "docs/exchange.md",
+        "docs/service.md",
+    ],
 )
 def test_commands_in_the_documents_exist(page: str) -> None:
     """Each `ctwatch ...` line in a code block names a command and options that there are."""
@@ -104,6 +112,7 @@ def test_commands_in_the_documents_exist(page: str) -> None:
         "docs/architecture.md",
         "docs/deployments.md",
         "docs/exchange.md",
+        "docs/service.md",
         "docs/camtrapr.md",
         "CHANGELOG.md",
     ],

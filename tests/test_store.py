@@ -394,7 +394,7 @@ def test_a_database_of_an_earlier_ctwatch_keeps_its_times_and_decisions(tmp_path
     assert survey.deployments[0].media_count == 1
 
 
-@pytest.mark.parametrize("command", [["report"], ["report", "quality"], ["status"], ["export", "--out", "out", "coco"]])
+@pytest.mark.parametrize("command", [["report"], ["report", "quality"], ["export", "--out", "out", "coco"]])
 def test_the_copy_that_an_earlier_ctwatch_published_is_told_of(
     config: Configure, make_card: Make, tmp_path: Path, command: list[str]
 ) -> None:
@@ -408,9 +408,10 @@ def test_the_copy_that_an_earlier_ctwatch_published_is_told_of(
     connection.execute("DELETE FROM raw.migration WHERE name = ?", [MIGRATIONS[-1]])
     connection.close()
     told = ctwatch(settings, *[str(tmp_path / word) if word == "out" else word for word in command])
-    assert told.exit_code == StoreError.exit_code
-    assert "earlier ctwatch" in told.stderr
-    assert "rederive" in told.stderr
+    # The status is there to tell of trouble, and so does not end in it.
+    assert told.exit_code == (0 if command == ["status"] else StoreError.exit_code)
+    assert "earlier ctwatch" in told.output
+    assert "rederive" in told.output
     publish(store.database, NOW, with_people=True)
     assert ctwatch(settings, "report").exit_code == 0
 
@@ -442,7 +443,7 @@ def ask(connection, sql):
 
 answers, states = 0, set()
 while answers == 0 or not end.exists():
-    connection = duckdb.connect(str(path), read_only=True)
+    connection = duckdb.connect(str(path), read_only=True, config={"threads": 1})
     first = ask(connection, "SELECT published_at, cards, media, events FROM publication")
     for _ in range(1_000_000 if stays else 5):
         assert ask(connection, "SELECT published_at, cards, media, events FROM publication") == first
@@ -453,6 +454,7 @@ while answers == 0 or not end.exists():
         answers += 1
         if end.exists():
             break
+        time.sleep(0.2)  # people think between their questions
     states.add(first[1])
     connection.close()
 print(answers, len(states))
@@ -479,7 +481,7 @@ def test_readers_all_day_are_never_in_the_way_and_see_one_state(
         for number in range(8)
     ]  # fmt: skip
     try:
-        for number in range(1, 7):
+        for number in range(1, 5):
             assert store.process(make_card(f"L{number:02d}_CAM2", 3, first=30 * number)).counts.media == 3
             put_out(settings, store.database)
         assert all(reader.poll() is None for reader in readers)
@@ -491,4 +493,4 @@ def test_readers_all_day_are_never_in_the_way_and_see_one_state(
     assert all(count > 0 for count, _ in answers)
     assert max(states for _, states in answers) > 1
     with open_published(settings.store_folder) as connection:
-        assert connection.execute("SELECT cards, media, with_people FROM publication").fetchall() == [(7, 21, True)]
+        assert connection.execute("SELECT cards, media, with_people FROM publication").fetchall() == [(5, 15, True)]

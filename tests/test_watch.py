@@ -31,16 +31,16 @@ def drop(folder: Path, first: int = 0, files: int = 2) -> None:
 
 
 def in_a_namespace(*flags: str, scenario: str, folder: Path) -> None:
-    """Run a scenario of this module in a process of its own, root over its own mounts or limits and nothing else."""
+    """Run a scenario of `apart` in a process of its own, root over its own mounts or limits and nothing else."""
     if subprocess.run(["unshare", *flags, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine gives no namespaces")
-    program = f"import sys, pathlib, test_watch; test_watch.{scenario}(pathlib.Path(sys.argv[1]))"
+    program = f"import sys, pathlib, apart; apart.{scenario}(pathlib.Path(sys.argv[1]))"
     run = subprocess.run(
         ["unshare", *flags, sys.executable, "-c", program, str(folder)],
         cwd=TESTS,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert run.returncode == 0, run.stderr
@@ -48,7 +48,11 @@ def in_a_namespace(*flags: str, scenario: str, folder: Path) -> None:
 
 def test_events_lost_while_the_daemon_is_stopped_cost_no_file(tmp_path: Path) -> None:
     """More than the kernel keeps for a process that does not read them; the real daemon goes on and counts every file."""
-    (tmp_path / "inbox" / "L00").mkdir(parents=True)
+    kept = int(EVENTS_KEPT.read_text())
+    if kept > 65_536:
+        pytest.skip("this machine keeps too many events to be flooded here")
+    for name in ("L01", "L02"):
+        (tmp_path / "inbox" / name).mkdir(parents=True)  # listened to from the start
     (tmp_path / "config.toml").write_text(
         "[models]\nempty = ''\n[watch]\nsettle_s = 0.4\n[store]\nmin_free_gb = 0\n", "utf-8"
     )
@@ -56,7 +60,7 @@ def test_events_lost_while_the_daemon_is_stopped_cost_no_file(tmp_path: Path) ->
     try:
         until(lambda: (read_status(tmp_path / "data") or {}).get("state") == "waiting", "the daemon's first look")
         daemon.send_signal(signal.SIGSTOP)
-        notes = int(EVENTS_KEPT.read_text()) // 2 + 500
+        notes = kept // 2 + 500
         dropped = {}
         for name, count in (("L01", notes // 2), ("L02", notes - notes // 2)):
             drop(tmp_path / "inbox" / name / "DCIM" / "100MEDIA")
@@ -80,6 +84,7 @@ def test_events_lost_while_the_daemon_is_stopped_cost_no_file(tmp_path: Path) ->
         daemon.send_signal(signal.SIGTERM)
         _, log = daemon.communicate(timeout=60)
     assert daemon.returncode == 0, log
+    assert b"queue overflowed" in log
     assert log.count(b"card L01: ") == log.count(b"card L02: ") == 1
 
 
@@ -88,87 +93,9 @@ def test_a_card_that_appears_when_inotify_has_no_watches_left_is_found(tmp_path:
     in_a_namespace("-Ur", scenario="watches_run_out", folder=tmp_path)
 
 
-def watches_run_out(folder: Path) -> None:
-    """Five watches for this user namespace, then plenty."""
-    limit = Path("/proc/sys/user/max_inotify_watches")
-    limit.write_text("5")
-    inbox = folder / "inbox"
-    inbox.mkdir()
-    with Lookout(inbox) as lookout:
-        assert not lookout.observer.deaf
-        for number in range(6):
-            drop(inbox / f"L{number}" / "DCIM" / "100MEDIA")
-        lookout.until_handed(*(f"L{number}" for number in range(6)))
-        until(lambda: inbox in lookout.observer.deaf, "the shortage being noticed")
-        assert "max_user_watches" in lookout.observer.deaf[inbox]
-        drop(inbox / "L5" / "DCIM" / "100MEDIA", first=10)  # in a folder that nobody listens to
-        until(lambda: len(lookout.of("L5")) == 2, "late photographs in an unheard folder")
-        limit.write_text("1000")
-        until(lambda: not lookout.observer.deaf, "listening taken up again")
-        looks = lookout.looks
-        drop(inbox / "L5" / "DCIM" / "100MEDIA", first=20)
-        until(lambda: len(lookout.of("L5")) == 3, "late photographs in a folder that is listened to again")
-        assert lookout.looks - looks < 20
-        assert {name: len(lookout.of(name)) for name in ("L0", "L4", "L5")} == {"L0": 1, "L4": 1, "L5": 3}
-    with Lookout(inbox, mode="inotify") as lookout:
-        assert not lookout.observer.deaf
-    limit.write_text("0")
-    with Lookout(inbox, mode="inotify") as lookout:
-        assert "watch limit reached" in lookout.observer.deaf[inbox]
-        drop(inbox / "L9")
-        lookout.until_handed("L9")
-
-
 def test_an_inbox_that_is_unmounted_and_mounted_again_is_listened_to_again(tmp_path: Path) -> None:
     """The same disk, another disk over it, the bare mount point: nothing is taken for deleted, nothing handed out twice."""
     in_a_namespace(*(["-m"] if os.geteuid() == 0 else ["-Urm"]), scenario="unmounted_and_mounted", folder=tmp_path)
-
-
-def unmounted_and_mounted(folder: Path) -> None:
-    """In a mount namespace: a disk at the inbox, taken off and put on again, and another one put over it."""
-
-    def command(*words: object) -> None:
-        subprocess.run([str(word) for word in words], check=True)
-
-    inbox, disk = folder / "inbox", folder / "disk"
-    inbox.mkdir()
-    disk.mkdir()
-    command("mount", "-t", "tmpfs", "disk", disk)
-    command("mount", "--bind", disk, inbox)
-    drop(inbox / "L01")
-    with Lookout(inbox, mode="inotify") as lookout:
-        lookout.until_handed("L01")
-        # Off and on again between two looks: device and inode are as before, and yet nobody listens any more.
-        first = os.stat(inbox)
-        command("umount", inbox)
-        command("umount", disk)
-        command("mount", "-t", "tmpfs", "disk", disk)
-        command("mount", "--bind", disk, inbox)
-        drop(inbox / "L02")
-        lookout.alarm.ring()  # the sweep, an hour away, brought forward
-        lookout.until_handed("L02")
-        assert (os.stat(inbox).st_dev, os.stat(inbox).st_ino) == (first.st_dev, first.st_ino)
-        drop(inbox / "L03")
-        lookout.until_handed("L03")  # by an event
-        command("umount", inbox)  # the bare mount point: an empty folder, not a card deleted, and no reason to hurry
-        lookout.alarm.ring()
-        until(lambda: not lookout.tracker.sees(str(inbox / "L03")), "a look at the bare mount point")
-        looks = lookout.looks
-        time.sleep(1.5)
-        assert lookout.looks - looks <= 2
-        drop(inbox / "on the mount point")
-        lookout.until_handed("on the mount point")  # by an event: listening was taken up on what lies there now
-        command("mount", "--bind", disk, inbox)
-        lookout.alarm.ring()
-        drop(inbox / "L04")
-        lookout.until_handed("L04")
-        lookout.let_two_looks_pass()
-        assert lookout.of("L04") == [whole(inbox / "L04")]
-        # L02 and L03 were away and came back: handed out anew, and known to the database by their state.
-        assert {name: len({repr(files) for files in lookout.of(name)}) for name in ("L02", "L03")} == {
-            "L02": 1,
-            "L03": 1,
-        }
 
 
 def test_a_watcher_that_hears_is_left_alone(tmp_path: Path) -> None:
@@ -216,7 +143,6 @@ def test_a_listening_thread_that_died_is_replaced(tmp_path: Path) -> None:
         kinds = {type(thread).__name__ for thread in lookout.observer._threads}
         assert len(kinds) == 3
         for number, kind in enumerate(sorted(kinds)):
-            until(lambda: all(thread.is_alive() for thread in lookout.observer._threads), "all threads alive")
             victim = next(thread for thread in lookout.observer._threads if type(thread).__name__ == kind)
             assert victim.ident is not None
             raised = ctypes.pythonapi.PyThreadState_SetAsyncExc(
@@ -227,7 +153,7 @@ def test_a_listening_thread_that_died_is_replaced(tmp_path: Path) -> None:
             (inbox / "something").unlink()
             until(lambda victim=victim: not victim.is_alive(), f"the death of {kind}")  # type: ignore[misc]
             lookout.alarm.ring()
-            lookout.let_two_looks_pass()
+            until(lambda: all(thread.is_alive() for thread in lookout.observer._threads), "all threads alive")
             drop(inbox / f"L{number}")
             lookout.until_handed(f"L{number}")
 

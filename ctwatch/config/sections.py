@@ -41,7 +41,10 @@ class Watch:
 
     inboxes: tuple[str, ...] = _option(("inbox",), "Folders that cards are copied into; each folder in them is a card.")
     settle_s: float = _option(
-        20.0, "A card is whole when nothing in it changed for this long.", minimum=0, maximum=86400
+        75.0,
+        "A card is whole when nothing in it changed for this long; copies pause for up to a minute between files.",
+        minimum=0,
+        maximum=86400,
     )
     sweep_s: float = _option(300.0, "Look through the inboxes at least this often.", minimum=1, maximum=86400)
     observer: str = _option(

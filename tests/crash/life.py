@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -16,7 +17,7 @@ from .nursery import DEADLINE_S, Child, Nursery
 from .power import cut
 from .station import Station
 
-_LOOK_S = 0.003
+_LOOK_S = 0.03
 MIDDLE = ("after COMMIT ctwatch.duckdb", 1)
 """The point at which a card is in the middle of its processing: the first of its predictions are saved."""
 
@@ -63,6 +64,8 @@ class Life:
     power_cuts: int = 0
     lost: list[str] = field(default_factory=list)
     """What power cuts took."""
+    _seen: tuple[int, int] | None = None
+    _cards: dict[str, int] = field(default_factory=dict)
 
     def work(
         self,
@@ -117,26 +120,20 @@ class Life:
 
         Returns what is still to happen meanwhile.
         """
-        started, look_at, told = time.monotonic(), 0.0, False
-        while child.poll() is None:
-            now = time.monotonic()
-            if child.stopped:
-                if meanwhile is not None:
-                    meanwhile()
-                    meanwhile = None
+        started, told = time.monotonic(), False
+        kill_s = DEADLINE_S if kill.moment_s is None else kill.moment_s
+        while child.poll(max(0.0, min(_LOOK_S, started + kill_s - time.monotonic()))) is None:
+            if meanwhile is not None and child.has_stopped():
+                meanwhile()
+                meanwhile = None
                 child.signal(signal.SIGCONT)
-            elif kill.moment_s is not None and now - started >= kill.moment_s:
+            elif time.monotonic() - started >= kill_s:
                 child.kill()
-                break
-            elif now - started > DEADLINE_S:
-                child.kill()
-                raise NeverEnded(f"still at work after {DEADLINE_S:.0f} s: {self._published()}\n{child.log()}")
-            elif done is not None and not told and now >= look_at:
-                look_at = now + 0.02
-                if self._idle(child) and done():
-                    os.kill(child.pid, signal.SIGTERM)
-                    told = True
-            time.sleep(_LOOK_S)
+                if kill.moment_s is None:
+                    raise NeverEnded(f"still at work after {kill_s:.0f} s: {self._published()}\n{child.log()}")
+            elif done is not None and not told and self._idle(child) and done():
+                os.kill(child.pid, signal.SIGTERM)
+                told = True
         return meanwhile
 
     def _idle(self, child: Child) -> bool:
@@ -158,8 +155,15 @@ class Life:
 
     def _published(self) -> dict[str, int]:
         path = self.station.store / "reports.duckdb"
-        if not path.exists():
+        try:
+            facts = path.stat()
+        except FileNotFoundError:
             return {}
+        if (facts.st_ino, facts.st_mtime_ns) != self._seen:
+            self._seen, self._cards = (facts.st_ino, facts.st_mtime_ns), self._cards_of(path)
+        return self._cards
+
+    def _cards_of(self, path: Path) -> dict[str, int]:
         with duckdb.connect(str(path), read_only=True) as connection:
             rows = connection.execute("SELECT card_path, card_name, files_seen FROM cards").fetchall()
         return {f"{os.path.basename(os.path.dirname(path))}/{name}": files for path, name, files in rows}

@@ -2,10 +2,10 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from .power import Journal
 from .tripwire import Tripwire
 
 DEADLINE_S = 120.0
-_LOOK_S = 0.003
 
 
 class Nursery:
@@ -60,17 +59,24 @@ class Child:
     def __init__(self, nursery: Nursery, pid: int, base: Path) -> None:
         self._nursery, self.pid, self._base = nursery, pid, base
         self.returncode: int | None = None
-        self.stopped = False
+        self._ended = select.poll()
+        self._handle = os.pidfd_open(pid)
+        self._ended.register(self._handle, select.POLLIN)
 
-    def poll(self) -> int | None:
-        """Its exit code, negative for a signal; None while it lives. Sets `stopped` when it has stopped itself."""
-        if self.returncode is None:
-            said = self._nursery.ask(self.pid)
-            if said == "stopped":
-                self.stopped = True
-            else:
-                self.returncode = said
+    def poll(self, wait_s: float = 0.0) -> int | None:
+        """Its exit code, negative for a signal; None while it lives, after waiting for its end for so long."""
+        if self.returncode is None and self._ended.poll(1000 * wait_s):
+            self.returncode = self._nursery.ask(self.pid)
+            os.close(self._handle)
         return self.returncode
+
+    def has_stopped(self) -> bool:
+        """Whether it stands still."""
+        try:
+            text = Path(f"/proc/{self.pid}/stat").read_text("utf-8", "replace")
+        except OSError:
+            return False
+        return text.rpartition(")")[2].split()[0] == "T"
 
     def log(self) -> str:
         """What all commands of this folder have said so far."""
@@ -82,18 +88,13 @@ class Child:
 
     def signal(self, number: int) -> None:
         """Send its whole group a signal."""
-        if number == signal.SIGCONT:
-            self.stopped = False
         os.killpg(self.pid, number)
 
     def wait(self) -> int:
         """Wait for its end and return its exit code."""
-        until = time.monotonic() + DEADLINE_S
-        while self.poll() is None:
-            assert time.monotonic() < until, self.log()
-            time.sleep(_LOOK_S)
-        assert self.returncode is not None
-        return self.returncode
+        code = self.poll(DEADLINE_S)
+        assert code is not None, self.log()
+        return code
 
     def kill(self) -> None:
         """Kill it and its children, as the kernel does when memory is short."""
@@ -138,16 +139,14 @@ def _tend() -> None:
         _answer(child)
 
 
-def _answer(said: int | str | None) -> None:
+def _answer(said: int) -> None:
     sys.stdout.write(f"{json.dumps(said)}\n")
     sys.stdout.flush()
 
 
-def _became(pid: int) -> int | str | None:
-    found, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)
-    if not found:
-        return None
-    return "stopped" if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status)
+def _became(pid: int) -> int:
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Scenario:
 
 
 def _dropped(station: Station, life: Life) -> None:
-    station.make()
+    station.make(backups=7)
     station.drop(NAME, CARD)
     life.work({f"inbox/{NAME}": ALL})
 
@@ -146,7 +146,7 @@ def _damaged(station: Station, life: Life) -> None:
 
 
 def _archived(station: Station, life: Life) -> None:
-    station.make("[cards]\nafter = 'archive'\narchive = 'archive'\n")
+    station.make("[cards]\nafter = 'archive'\narchive = 'archive'\n", backups=7)
     station.drop(NAME, CARD)
     station.drop(OTHER, SECOND)
     life.work({f"inbox/{OTHER}": len(SECOND), f"inbox/{NAME}": ALL}, also=lambda: not any(station.inbox.iterdir()))

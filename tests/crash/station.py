@@ -29,6 +29,7 @@ blank_threshold = 0.497
 table = "deployments.csv"
 [store]
 min_free_gb = 0
+backups = {backups}
 """
 TABLE = """deploymentID,locationID,deploymentStart,deploymentEnd
 D1,L01,2026-05-01T08:00:00,2026-05-03T09:30:00
@@ -70,13 +71,13 @@ class Station:
         self.archive = base / "archive"
         self.inbox, self.second = base / "inbox", base / "second"
 
-    def make(self, more: str = "", *, models: bool = True) -> None:
+    def make(self, more: str = "", *, models: bool = True, backups: int = 0) -> None:
         """Make it, empty, with more lines of configuration."""
         for folder in (self.base, self.power):
             shutil.rmtree(folder, ignore_errors=True)
         for folder in (self.inbox, self.second, self.base / "models" / "empty", self.base / "models" / "species"):
             folder.mkdir(parents=True)
-        (self.base / "config.toml").write_text(CONFIGURATION + more, "utf-8")
+        (self.base / "config.toml").write_text(CONFIGURATION.format(backups=backups) + more, "utf-8")
         (self.base / "deployments.csv").write_text(TABLE, "utf-8")
         if models:
             self.install_models()
