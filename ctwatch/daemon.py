@@ -98,7 +98,7 @@ class Daemon:
             self._board.update(state="starting", card=None)
             self._database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
             try:
-                self._patiently(lambda: restore_if_damaged(self._database, datetime.now()))
+                self._patiently(lambda: restore_if_damaged(self._database, utc_now()))
                 check.demand(config)
                 self._patiently(self._database.prepare)
                 logger.info("ctwatch %s watches %s", __version__, ", ".join(map(str, config.inboxes)))

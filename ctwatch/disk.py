@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 GB = 1_000_000_000
-_REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 
 
 def refuses(error: OSError) -> bool:

@@ -28,7 +28,7 @@ def give_receipts(config: Config, now: datetime, *, in_cards: bool = True) -> in
     """Give a receipt for every card of the published copy that has none for its present state; returns how many.
 
     One is kept in `receipts/` of the store, and with `in_cards` one is put into the card's folder where that lies in an
-    inbox and can be written to. Receipts of states that are no longer in are withdrawn. `now` is UTC. Raises OSError if
+    inbox, or beside it where the folder cannot be written to. Receipts of states that are no longer in are withdrawn. `now` is UTC. Raises OSError if
     the store's folder takes nothing more.
     """
     if config.cards.receipt == "none":
@@ -54,10 +54,11 @@ def give_receipts(config: Config, now: datetime, *, in_cards: bool = True) -> in
 
 def withdraw(root: str) -> None:
     """Take a receipt out of a folder that is to be read anew: what it says no longer holds."""
-    try:
-        card_folder.take_back(root, RECEIPT_NAME)
-    except OSError as error:
-        logger.debug("the receipt in %s could not be withdrawn: %s", storable(root), error)
+    for folder, name in ((root, RECEIPT_NAME), (os.path.dirname(root), _beside(root))):
+        try:
+            card_folder.take_back(folder, name)
+        except OSError as error:
+            logger.debug("the receipt %s in %s could not be withdrawn: %s", name, storable(folder), error)
 
 
 def lies_at(card: KeptCard, folder: str) -> bool:
@@ -128,15 +129,22 @@ def _verdict(card: KeptCard, copied: bool) -> list[str]:
 def _put(card: KeptCard, text: str) -> None:
     if not card.loose and not lies_at(card, card.root):
         return  # gone, or another card by now, under the same name
-    try:
-        card_folder.put_text(card.root, RECEIPT_NAME, text)
-    except OSError as error:
-        logger.warning(
-            "%s: the receipt could not be put there (%s); it lies in %s/ of the store",
-            storable(card.root),
-            error.strerror,
-            RECEIPTS_FOLDER,
-        )
+    for folder, name in ((card.root, RECEIPT_NAME), (card.inbox, _beside(card.root))):
+        try:
+            card_folder.put_text(folder, name, text)
+        except OSError as error:
+            # A folder that somebody else copied is often not ours to write into; the inbox is.
+            logger.debug("no receipt in %s: %s", storable(folder), error)
+        else:
+            return
+    logger.warning(
+        "%s: no receipt could be put there; it lies in %s/ of the store", storable(card.root), RECEIPTS_FOLDER
+    )
+
+
+def _beside(root: str) -> str:
+    """Return the name of a receipt in the inbox, for a card whose folder cannot be written to."""
+    return f"ctwatch-receipt-{file_name_part(storable(os.path.basename(root)))}.txt"
 
 
 def _in_an_inbox(config: Config, card: KeptCard) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import pytest
 from conftest import Store
 
 from ctwatch.card import snapshot
@@ -149,12 +150,26 @@ def test_where_the_card_cannot_be_written_to_the_store_keeps_the_receipt(config:
         store.process(card)
         given(store)
         assert ((card / RECEIPT_NAME).exists(), bool(kept(store))) == (in_card, in_store)
-    store = Store(config(text="[store]\nfolder = 'data-blocked'\n"))
-    (card / RECEIPT_NAME).unlink()
+
+
+def test_a_folder_that_cannot_be_written_to_has_its_receipt_beside_it(
+    store: Store, make_card: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a folder that somebody else copied; and where the inbox takes nothing either, the store keeps it."""
+    card = make_card()
     (card / RECEIPT_NAME).mkdir()  # nothing can be put in its place, by no user
     store.process(card)
-    assert given(store) == 1
-    assert kept(store)
+    given(store)
+    (beside,) = card.parent.glob("ctwatch-receipt-*.txt")
+    assert "SAFE TO ERASE" in beside.read_text("utf-8")
+    withdraw(str(card))
+    assert not beside.exists()
+    beside.mkdir()
+    make_card(files=1, first=50)
+    store.process(card)
+    given(store)
+    assert "no receipt could be put there" in caplog.text
+    assert "holds 4 files" in kept(store)[0]
 
 
 def test_hostile_names_cannot_forge_a_line() -> None:

@@ -160,7 +160,7 @@ def test_the_status_is_as_its_schema_says(config: Callable[..., Config], make_ca
     store.process(card)
     put_out(made, store.database)
     told = board(folder, Clock())
-    settling = [{"name": "L02", "files": 3, "bytes": 100}]
+    settling = [{"name": "L02", "files": 3, "bytes": 100, "waits_for": ["a.JPG"]}]
     refused = [{"card": "/inbox/L03", "reason": "line 2"}]
     for facts in (
         {"state": "starting", "card": None},

@@ -20,9 +20,8 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except CtwatchError as error:
             if logs.is_json():
-                logging.error(
-                    "%s", "; ".join(str(error).splitlines())
-                )  # a plain line between the objects could not be read
+                # A plain line between the objects could not be read.
+                logging.error("%s", "; ".join(str(error).splitlines()))
             else:
                 for line in str(error).splitlines():
                     click.echo(f"ctwatch: {logs.printable(line)}", err=True)
