@@ -24,6 +24,7 @@ from ctwatch.demo.station import CARDS, maker_note, photograph
 from ctwatch.panel import Panel
 from ctwatch.pipeline import Pipeline
 from ctwatch.store.database import Database
+from ctwatch.store.preparation import prepare
 
 SIZE = (1536, 2048)
 _FRAMES = 3
@@ -121,6 +122,6 @@ def _process(root: Path, store: Path, loaded: Panel) -> None:
         models=Models(empty="bundled", species="bundled"), store=Store(folder=str(store)), base=store.parent
     )
     database = Database(store)
-    database.prepare()
+    prepare(database)
     outcome = Pipeline(config, database, loaded).process(card.snapshot(root, root.parent))
     assert outcome.failed == 0

@@ -34,6 +34,7 @@ from ctwatch.service import StatusBoard, longest_silence_s, notify
 from ctwatch.settle import SettleTracker, fingerprint
 from ctwatch.store.cards import cards_in
 from ctwatch.store.database import PUBLISHED_NAME, Database
+from ctwatch.store.preparation import prepare
 from ctwatch.store.recovery import restore_if_damaged
 from ctwatch.upkeep import Upkeep
 from ctwatch.watch import Alarm, InboxObserver, settled
@@ -100,7 +101,7 @@ class Daemon:
             try:
                 self._patiently(lambda: restore_if_damaged(self._database, utc_now()))
                 check.demand(config)
-                self._patiently(self._database.prepare)
+                self._patiently(lambda: prepare(self._database))
                 logger.info("ctwatch %s watches %s", __version__, ", ".join(map(str, config.inboxes)))
                 while True:
                     self._work()

@@ -13,6 +13,7 @@ from ctwatch.store import refusals
 from ctwatch.store.backups import FOLDER, back_up
 from ctwatch.store.copies import State, demand_room, state_of, write_copy
 from ctwatch.store.database import Database
+from ctwatch.store.preparation import prepare
 from ctwatch.store.recovery import Candidate, candidates, problem_of, ranking, replace_live
 
 _PATIENCE_S = 600.0
@@ -71,7 +72,7 @@ def restore(config: Config, now: datetime, backup: str | None = None) -> Restore
                 with suppress(StoreDamaged):
                     held.enter_context(database.reading())
             kept = replace_live(database, path, now)
-        database.prepare()
+        prepare(database)
         put_out(config, database, now)
     return Restored(path, state, kept)
 

@@ -19,6 +19,7 @@ from ctwatch.pipeline import Progress as Listener
 from ctwatch.receipts import give_receipts
 from ctwatch.results import put_out, utc_now
 from ctwatch.store.database import Database
+from ctwatch.store.preparation import prepare
 from ctwatch.store.recovery import restore_if_damaged
 
 logger = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ def at_work(config: Config, *, publish: Callable[[], bool] = lambda: True) -> It
     database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
     restore_if_damaged(database, utc_now())
     check.demand(config, inboxes=False)
-    database.prepare()
+    prepare(database)
     pipeline = Pipeline(config, database, panel.load(config))
     try:
         yield database, pipeline

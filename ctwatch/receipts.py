@@ -28,8 +28,8 @@ def give_receipts(config: Config, now: datetime, *, in_cards: bool = True) -> in
     """Give a receipt for every card of the published copy that has none for its present state; returns how many.
 
     One is kept in `receipts/` of the store, and with `in_cards` one is put into the card's folder where that lies in an
-    inbox, or beside it where the folder cannot be written to. Receipts of states that are no longer in are withdrawn. `now` is UTC. Raises OSError if
-    the store's folder takes nothing more.
+    inbox, or beside it where the folder cannot be written to. Receipts of states that are no longer in are withdrawn.
+    `now` is UTC. Raises OSError if the store's folder takes nothing more.
     """
     if config.cards.receipt == "none":
         return 0

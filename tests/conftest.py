@@ -19,6 +19,7 @@ from ctwatch.config import Config
 from ctwatch.domain import Canvas
 from ctwatch.pipeline import CardOutcome, Pipeline
 from ctwatch.store.database import Database
+from ctwatch.store.preparation import prepare
 
 sys.path.insert(0, str(Path(__file__).parent))  # the tests' own helpers, from wherever they are run
 
@@ -157,7 +158,7 @@ class Store:
 
         self.config = config
         self.database = Database(config.store_folder, busy_timeout_s=30)
-        self.database.prepare()
+        prepare(self.database)
         self.pipeline = Pipeline(config, self.database, panel.load(config), **options)
 
     def process(self, card: Path) -> CardOutcome:

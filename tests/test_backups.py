@@ -25,6 +25,7 @@ from ctwatch.store import database as module
 from ctwatch.store.backups import back_up, backups, due
 from ctwatch.store.copies import state_of
 from ctwatch.store.database import LIVE_NAME, PUBLISHED_NAME, Database
+from ctwatch.store.preparation import prepare
 from ctwatch.store.publish import open_published, publish
 from ctwatch.store.recovery import restore_if_damaged
 
@@ -86,7 +87,7 @@ def left_over(folder: Path) -> list[str]:
 def test_a_commit_on_a_full_disk_is_in_whole_or_not_at_all(small_disk: Path) -> None:
     """Wherever it fails; a commit that is only in the log is in, and nothing but room is needed to go on."""
     database = Database(small_disk / "store")
-    database.prepare()
+    prepare(database)
     expected, refused, in_the_log = 0, 0, 0
     for number, room in enumerate(ROOMS):
         ballast = fill(small_disk, room)
@@ -104,7 +105,7 @@ def test_a_commit_on_a_full_disk_is_in_whole_or_not_at_all(small_disk: Path) -> 
         assert places(database) == expected
     assert refused >= 4
     assert in_the_log >= 1, "the checkpoint behind a commit was never the write that failed"
-    database.prepare()
+    prepare(database)
     assert places(database) == expected
     assert not Path(f"{database.path}.wal").exists()
     add(database, 99)
@@ -114,7 +115,7 @@ def test_a_commit_on_a_full_disk_is_in_whole_or_not_at_all(small_disk: Path) -> 
 def test_a_log_left_by_a_full_disk_is_taken_up_at_the_next_start(small_disk: Path) -> None:
     """No log remains that a power cut could spoil."""
     database = Database(small_disk)
-    database.prepare()
+    prepare(database)
     for number, room in enumerate(range(200_000, 1_500_000, 60_000)):
         ballast = fill(small_disk, room)
         with suppress(StoreFull):
@@ -124,7 +125,7 @@ def test_a_log_left_by_a_full_disk_is_taken_up_at_the_next_start(small_disk: Pat
             break
     assert Path(f"{database.path}.wal").exists()
     before = places(database)
-    database.prepare()
+    prepare(database)
     assert not Path(f"{database.path}.wal").exists()
     assert places(database) == before
 
@@ -135,7 +136,7 @@ def test_a_copy_on_a_full_disk_leaves_the_old_state_whole(what: str, small_disk:
     settings = config(text=f"[store]\nfolder = '{small_disk / 'store'}'\nbackups = 2\n")
     database = Database(settings.store_folder)
     if what != "create":
-        database.prepare()
+        prepare(database)
         add(database, 0)
         put_out(settings, database, NOW)
         back_up(database, settings.store_folder, NOW, 2)
@@ -145,7 +146,7 @@ def test_a_copy_on_a_full_disk_leaves_the_old_state_whole(what: str, small_disk:
     def do(number: int) -> None:
         nonlocal made, restored
         if what == "create":
-            database.prepare()
+            prepare(database)
         elif what == "publish":
             publish(database, NOW + timedelta(hours=number), with_people=number % 2 == 0)
         elif what == "back up":
@@ -216,7 +217,7 @@ def test_no_table_changes_before_a_backup_has_room(small_disk: Path) -> None:
     for room in ROOMS[:-1]:
         ballast = fill(small_disk, room)
         try:
-            database.prepare()
+            prepare(database)
         except StoreFull as error:
             refused += 1
             assert "copy" in str(error)
@@ -226,7 +227,7 @@ def test_no_table_changes_before_a_backup_has_room(small_disk: Path) -> None:
                 assert connection.execute("SELECT count(*) FROM raw.migration").fetchall() in ([(5,)], [(7,)])
         ballast.unlink()
     assert refused >= 3
-    database.prepare()
+    prepare(database)
     assert places(database) == 2000
     kept = backups(database.path.parent)
     assert kept
@@ -242,7 +243,7 @@ def test_no_table_changes_before_a_backup_has_room(small_disk: Path) -> None:
 def test_a_read_only_file_system_is_a_disk_that_refuses_and_a_wrong_owner_is_not(small_disk: Path) -> None:
     """The one passes by itself, the other needs a person."""
     database = Database(small_disk / "store")
-    database.prepare()
+    prepare(database)
     add(database, 0)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     try:
@@ -250,7 +251,7 @@ def test_a_read_only_file_system_is_a_disk_that_refuses_and_a_wrong_owner_is_not
             lambda: add(database, 1),
             lambda: publish(database, NOW, with_people=True),
             lambda: back_up(database, small_disk / "store", NOW, 1),
-            lambda: Database(small_disk / "other").prepare(),
+            lambda: prepare(Database(small_disk / "other")),
         ):
             with pytest.raises(StoreFull):
                 attempt()
@@ -280,7 +281,7 @@ def test_tables_for_people_on_a_full_disk_are_told_as_such(
 
 def test_the_newest_backups_are_kept_and_those_before_a_change_apart(tmp_path: Path) -> None:
     database = earlier(tmp_path)
-    database.prepare()
+    prepare(database)
     [before] = backups(tmp_path)
     assert due(tmp_path, NOW)
     for day in range(5):

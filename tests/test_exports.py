@@ -16,6 +16,7 @@ from ctwatch.export.files import csv_text, write_bytes, write_csv
 from ctwatch.occupancy import CameraPeriod, Rules, camera_operation, detection_histories, detections, effort
 from ctwatch.store import queries
 from ctwatch.store.database import Database
+from ctwatch.store.preparation import prepare
 
 GOLDEN = Path(__file__).parent / "golden" / "export"
 COLUMNS = (
@@ -124,7 +125,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_an_event_with_a_person_on_one_frame_is_private_on_the_contact_sheet(tmp_path: Path) -> None:
     """Whatever was decided of the event as a whole; and only as many events are read as were asked for."""
     database = Database(tmp_path)
-    database.prepare()
+    prepare(database)
     with database.writing() as connection:
         connection.execute(
             """

@@ -19,6 +19,7 @@ from shared_data import SHARED, needs_shared
 
 from ctwatch.errors import ConfigError, StoreError
 from ctwatch.store.database import LIVE_NAME, Database
+from ctwatch.store.preparation import prepare
 from ctwatch.store.publish import publish
 from ctwatch.store.rows import insert
 
@@ -661,7 +662,7 @@ def test_a_broken_package_is_told_of(tmp_path: Path) -> None:
 def database(tmp_path: Path) -> Database:
     """Two cards; the second holds a copy of m1 and a photograph whose name is no UTF-8."""
     made = Database(tmp_path / "store")
-    made.prepare()
+    prepare(made)
     with made.writing() as connection:
         insert(connection, "raw.location", {"location_id": ["L1"]})
         insert(connection, "raw.deployment", {"deployment_id": ["d1"], "location_id": ["L1"]})
@@ -779,12 +780,12 @@ def test_databases_without_labels_are_told_apart(database: Database, tmp_path: P
 def test_an_older_database_gets_the_table_when_it_is_opened(tmp_path: Path) -> None:
     """What was there stays; the new table is empty."""
     database = Database(tmp_path)
-    database.prepare()
+    prepare(database)
     with database.writing() as connection:
         connection.execute("DROP TABLE raw.human_label")
         connection.execute("DELETE FROM raw.migration WHERE name = '0002_human_label'")
         connection.execute("INSERT INTO raw.location (location_id) VALUES ('L1')")
-    database.prepare()
+    prepare(database)
     with database.reading() as connection:
         assert connection.execute("SELECT count(*) FROM raw.human_label").fetchall() == [(0,)]
         assert connection.execute("SELECT location_id FROM raw.location").fetchall() == [("L1",)]

@@ -19,6 +19,7 @@ from ctwatch.once import process_cards
 from ctwatch.results import put_out
 from ctwatch.store.backups import back_up
 from ctwatch.store.database import LIVE_NAME, PUBLISHED_NAME, Database
+from ctwatch.store.preparation import prepare
 from ctwatch.store.recovery import restore_if_damaged
 
 Make = Callable[..., Path]
@@ -201,7 +202,7 @@ def test_a_whole_log_is_no_damage(config: Configure, make_card: Make) -> None:
     store.process(make_card())
     with_log(store.database, "whole")
     assert restore_if_damaged(store.database, NOW) is None
-    store.database.prepare()
+    prepare(store.database)
     assert store.rows("SELECT count(*) > 3000 FROM raw.location") == [(True,)]
 
 

@@ -21,6 +21,7 @@ from ctwatch.config import Config
 from ctwatch.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
 from ctwatch.results import put_out
 from ctwatch.store.database import LIVE_NAME, LOCK_NAME, MIGRATIONS, PUBLISHED_NAME, Database, open_file
+from ctwatch.store.preparation import prepare
 from ctwatch.store.publish import open_published, publish
 from ctwatch.store.rows import insert
 
@@ -54,7 +55,7 @@ def held_open(path: Path, *, read_only: bool = False) -> Iterator[int]:
 def test_the_schema_is_as_it_was_agreed(tmp_path: Path) -> None:
     """Tables, views, columns and types; a change is a migration, and is seen in a diff."""
     database = Database(tmp_path)
-    database.prepare()
+    prepare(database)
     with database.reading() as connection:
         rows = connection.execute(
             "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns()"
@@ -73,9 +74,9 @@ def test_the_schema_is_as_it_was_agreed(tmp_path: Path) -> None:
 def test_preparing_again_changes_no_byte(tmp_path: Path) -> None:
     """Migrations are applied once."""
     database = Database(tmp_path)
-    database.prepare()
+    prepare(database)
     before = database.path.read_bytes()
-    database.prepare()
+    prepare(database)
     assert database.path.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == [LOCK_NAME, LIVE_NAME]
 
@@ -83,11 +84,11 @@ def test_preparing_again_changes_no_byte(tmp_path: Path) -> None:
 def test_views_are_replaced_when_an_older_ctwatch_left_its_own(tmp_path: Path) -> None:
     """Also on the way back: what counts is whose views came last."""
     database = Database(tmp_path)
-    database.prepare()
+    prepare(database)
     with database.writing() as connection:
         connection.execute("CREATE OR REPLACE VIEW models AS SELECT 1 AS another")
         connection.execute("INSERT INTO raw.migration VALUES ('views of another', ?, '9')", [datetime(2100, 1, 1)])
-    database.prepare()
+    prepare(database)
     with database.reading() as connection:
         assert connection.execute("SELECT count(model_id) FROM models").fetchall() == [(0,)]
 
@@ -96,8 +97,8 @@ def test_two_that_start_at_once_share_one_database(tmp_path: Path) -> None:
     """Neither takes the place of what the other has made, nor of what it has written meanwhile."""
     script = (
         "from pathlib import Path; import sys, os\n"
-        "from ctwatch.store.database import Database\n"
-        "database = Database(Path(sys.argv[1])); sys.stdin.read(1); database.prepare()\n"
+        "from ctwatch.store.database import Database; from ctwatch.store.preparation import prepare\n"
+        "database = Database(Path(sys.argv[1])); sys.stdin.read(1); prepare(database)\n"
         "with database.writing() as c: c.execute('INSERT INTO raw.location (location_id) VALUES (?)', [str(os.getpid())])"
     )
     racers = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE) for _ in range(4)]
@@ -116,7 +117,7 @@ def test_two_that_start_at_once_share_one_database(tmp_path: Path) -> None:
 def test_a_database_that_is_held_open_is_waited_for_then_named(config: Configure, make_card: Make) -> None:
     """Exit code 5 and the holder's process id; nothing is lost, and the card goes in afterwards."""
     settings = config(text="[store]\nbusy_timeout_s = 0.5\n")
-    Database(settings.store_folder).prepare()
+    prepare(Database(settings.store_folder))
     card = make_card()
     with held_open(settings.store_folder / LIVE_NAME) as pid:
         result = ctwatch(settings, "process", str(card))
@@ -134,7 +135,7 @@ def test_a_database_that_is_held_open_is_waited_for_then_named(config: Configure
 def test_waiting_ends_as_soon_as_the_holder_lets_go(tmp_path: Path) -> None:
     """No card is refused for a look that somebody took."""
     database = Database(tmp_path, busy_timeout_s=60)
-    database.prepare()
+    prepare(database)
     with held_open(database.path, read_only=True) as pid:
         timer = threading.Timer(0.5, os.kill, (pid, signal.SIGKILL))
         timer.start()
@@ -158,7 +159,7 @@ def test_a_damaged_database_is_told_of_and_never_overwritten(config: Configure, 
     settings = config()
     card = make_card()
     path = settings.store_folder / LIVE_NAME
-    Database(settings.store_folder).prepare()
+    prepare(Database(settings.store_folder))
     damaged = corrupted(path, how)
     path.write_bytes(damaged)
     result = ctwatch(settings, "process", str(card))
@@ -167,13 +168,13 @@ def test_a_damaged_database_is_told_of_and_never_overwritten(config: Configure, 
     assert PUBLISHED_NAME in result.stderr
     assert path.read_bytes() == damaged
     with pytest.raises(StoreDamaged):
-        Database(settings.store_folder).prepare()
+        prepare(Database(settings.store_folder))
 
 
 def test_a_damaged_block_is_damage_and_no_lock(tmp_path: Path) -> None:
     """It is not waited for, and the copy for readers stays the last good one."""
     database = Database(tmp_path, busy_timeout_s=0)
-    database.prepare()
+    prepare(database)
     with database.writing() as connection:
         connection.execute("SET force_compression = 'uncompressed'")
         connection.execute(
@@ -195,12 +196,12 @@ def test_a_newer_database_is_left_alone(config: Configure, make_card: Make) -> N
     """It names the version that wrote it."""
     settings = config()
     database = Database(settings.store_folder)
-    database.prepare()
+    prepare(database)
     with database.writing() as connection:
         connection.execute("INSERT INTO raw.migration VALUES ('0099_future', now()::TIMESTAMP, '42.0')")
     before = database.path.read_bytes()
     with pytest.raises(StoreTooNew, match=r"42\.0"):
-        database.prepare()
+        prepare(database)
     assert ctwatch(settings, "process", str(make_card())).exit_code == 5
     assert database.path.read_bytes() == before
 
@@ -213,14 +214,14 @@ def test_somebody_elses_database_is_left_alone(tmp_path: Path, sql: str) -> None
     connection.close()
     before = (tmp_path / LIVE_NAME).read_bytes()
     with pytest.raises(StoreDamaged, match="not ctwatch's"):
-        Database(tmp_path).prepare()
+        prepare(Database(tmp_path))
     assert (tmp_path / LIVE_NAME).read_bytes() == before
 
 
 def test_no_room_is_told_as_no_room_and_loses_nothing(tmp_path: Path) -> None:
     """A full disk is not a damaged file; what was in is still in, and it goes on when there is room."""
     database = Database(tmp_path)
-    database.prepare()
+    prepare(database)
     size = database.path.stat().st_size
     script = (
         "import resource, sys; from pathlib import Path; from ctwatch.store.database import Database\n"
@@ -242,7 +243,7 @@ def test_no_room_is_told_as_no_room_and_loses_nothing(tmp_path: Path) -> None:
 def test_a_failed_transaction_leaves_nothing_and_is_told_as_it_was(tmp_path: Path) -> None:
     """What broke is the message, not the rollback of what broke."""
     database = Database(tmp_path)
-    database.prepare()
+    prepare(database)
     with pytest.raises(ZeroDivisionError), database.writing() as connection:
         connection.execute("INSERT INTO raw.location (location_id) VALUES ('L01')")
         raise ZeroDivisionError
@@ -280,7 +281,7 @@ def add_location(database: Database, name: str) -> None:
 def test_a_reader_is_never_disturbed_and_the_next_one_sees_the_new_copy(tmp_path: Path) -> None:
     """A connection that stays open over several publishes answers all along, from the copy that it opened."""
     database = Database(tmp_path)
-    database.prepare()
+    prepare(database)
     add_location(database, "L0")
     path = publish(database, NOW, with_people=True)
     assert path.stat().st_mode & 0o777 == 0o444
@@ -301,7 +302,7 @@ def test_a_reader_is_never_disturbed_and_the_next_one_sees_the_new_copy(tmp_path
 def test_a_log_that_a_reader_left_does_not_spoil_the_next_copy(tmp_path: Path) -> None:
     """Somebody opened the published file for writing and died: its log is no part of the new one."""
     database = Database(tmp_path)
-    database.prepare()
+    prepare(database)
     path = publish(database, NOW, with_people=True)
     path.chmod(0o644)
     script = (
@@ -320,7 +321,7 @@ def test_a_log_that_a_reader_left_does_not_spoil_the_next_copy(tmp_path: Path) -
 def test_a_publish_that_was_cut_off_does_not_stand_in_the_way(tmp_path: Path) -> None:
     """What it left aside is thrown away."""
     database = Database(tmp_path)
-    database.prepare()
+    prepare(database)
     (tmp_path / f".{PUBLISHED_NAME}.new").write_bytes(b"half a file")
     (tmp_path / f".{PUBLISHED_NAME}.new.wal").write_bytes(b"half a log")
     publish(database, NOW, with_people=True)
@@ -330,7 +331,7 @@ def test_a_publish_that_was_cut_off_does_not_stand_in_the_way(tmp_path: Path) ->
 def test_two_publishers_at_once_leave_a_whole_copy_of_the_latest(tmp_path: Path) -> None:
     """The daemon and a command may both be at it."""
     database = Database(tmp_path)
-    database.prepare()
+    prepare(database)
     script = (
         "import sys; from datetime import datetime; from pathlib import Path; from ctwatch.store.database import Database\n"
         "from ctwatch.store.publish import publish\ndatabase = Database(Path(sys.argv[1]))\n"
@@ -385,7 +386,7 @@ def test_a_database_of_an_earlier_ctwatch_keeps_its_times_and_decisions(tmp_path
     )
     connection.close()
     database = Database(tmp_path)
-    database.prepare()
+    prepare(database)
     with database.reading() as connection:
         survey = surveys.load(connection, "0")
     assert survey.media.timestamp.tolist() == survey.media.recorded.tolist() == [datetime(2026, 5, 1, 10)]

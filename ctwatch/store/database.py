@@ -70,23 +70,22 @@ class Database:
         self._sleep = sleep
         self._monotonic = monotonic
 
-    def prepare(self) -> None:
-        """Create or migrate the database; raises StoreTooNew, StoreDamaged or StoreFull and then changes nothing.
-
-        A copy of an existing one is put into `backups/` before its tables change.
-        """
+    def create(self) -> None:
+        """Make the database if there is none; raises StoreError or StoreFull."""
         with refusals.told(self.path.parent):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.path.exists():
             self._create()
-        with self._connected(read_only=True) as connection:
-            pending = _pending(self.path, connection)
-        changes = [name for name, _ in pending if not name.startswith(_VIEWS)]
-        if changes:
-            # Here, for backups are made from a Database.
-            from ctwatch.store import backups
 
-            backups.back_up_before(self, self.path.parent, datetime.now(UTC).replace(tzinfo=None), changes[-1])
+    def changes(self) -> list[str]:
+        """Return the names of changes of the tables that this ctwatch brings; raises StoreTooNew or StoreDamaged."""
+        with self._connected(read_only=True) as connection:
+            return [name for name, _ in _pending(self.path, connection) if not name.startswith(_VIEWS)]
+
+    def migrate(self) -> None:
+        """Bring tables and views up to date, and take up a log that was left behind; changes no byte if there is nothing."""
+        with self._connected(read_only=True) as connection:
+            pending = bool(_pending(self.path, connection))
         # A log is left where the disk was full between a commit and its checkpoint.
         if pending or Path(f"{self.path}.wal").exists():
             with self._connected(read_only=False) as connection:

@@ -4,6 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ctwatch.store.database import Database
+from ctwatch.store.preparation import prepare
 from ctwatch.store.queries import columns_of_views
 
 _HEAD = """\
@@ -50,7 +51,7 @@ def as_markdown() -> str:
     """Return the page."""
     with TemporaryDirectory() as folder:
         database = Database(Path(folder))
-        database.prepare()
+        prepare(database)
         with database.reading() as connection:
             views = columns_of_views(connection)
     lines = [_HEAD]

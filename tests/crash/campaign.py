@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from conftest import write_tiny_models
 
@@ -115,19 +116,25 @@ class Campaign:
         """Live every scenario undisturbed, then with kills; returns what was found."""
         started = time.monotonic()
         write_tiny_models(self._folder / "models", members=1)
-        self._side_by_side(iter(self._ways), self._live_undisturbed)
-        self._compare_ways()
-        if self._undisturbed:
-            self._side_by_side(self._sentences(), self._live_killed)
+        nurseries = [Nursery() for _ in range(self._jobs)]
+        try:
+            self._side_by_side(nurseries, iter(self._ways), self._live_undisturbed)
+            self._compare_ways()
+            if self._undisturbed:
+                self._side_by_side(nurseries, self._sentences(), self._live_killed)
+        finally:
+            for nursery in nurseries:
+                nursery.close()
         self.findings.seconds = time.monotonic() - started
         return self.findings
 
-    def _side_by_side(self, tasks: Iterator[object], do: Callable[[Nursery, Station, object], None]) -> None:
-        """Give tasks to workers with a nursery and a place of their own; what fails in one is raised."""
+    def _side_by_side(
+        self, nurseries: Sequence[Nursery], tasks: Iterator[Any], do: Callable[[Nursery, Station, Any], None]
+    ) -> None:
+        """Give tasks to workers, each with a nursery and a place of its own; what fails in one is raised."""
         failed: list[BaseException] = []
 
-        def attend(number: int) -> None:
-            nursery = Nursery()
+        def attend(number: int, nursery: Nursery) -> None:
             station = Station(self._folder / f"station{number}", self._folder / "models")
             try:
                 while not failed:
@@ -138,10 +145,8 @@ class Campaign:
                     do(nursery, station, task)
             except BaseException as error:
                 failed.append(error)
-            finally:
-                nursery.close()
 
-        threads = [threading.Thread(target=attend, args=(number,)) for number in range(self._jobs)]
+        threads = [threading.Thread(target=attend, args=pair) for pair in enumerate(nurseries)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -1,5 +1,6 @@
 """Real commands in processes of their own, made by a process that has loaded what they need, for loading takes seconds."""
 
+import gc
 import json
 import os
 import select
@@ -118,6 +119,7 @@ def _tend() -> None:
     # There must be something to be killed in the middle of, and publishing small surveys needs no rest.
     ctwatch.pipeline.PREDICTIONS_PER_COMMIT = 8
     ctwatch.results.SHARE_OF_TIME = 0.9
+    gc.freeze()  # else each child's first collection copies all that was loaded
     for line in sys.stdin:
         order = json.loads(line)
         if isinstance(order, int):
@@ -135,8 +137,14 @@ def _tend() -> None:
             stop_after = order["stop_after"]
             stop_after = stop_after and tuple(stop_after)
             Tripwire(f"{base}/points.txt", Journal(f"{base}-power"), order["kill_at"], stop_after).lay()
-            ctwatch.cli.main()
+            try:
+                ctwatch.cli.main()
+            except SystemExit as end:
+                # What the interpreter does at its end, with torch loaded, takes as long as everything before it.
+                sys.stdout.flush()
+                os._exit(end.code if isinstance(end.code, int) else bool(end.code))
         _answer(child)
+    os._exit(0)
 
 
 def _answer(said: int) -> None:
