@@ -1,15 +1,11 @@
 """The daemon: for each settled card, process it; publish; say how it is; pause when the disk is full; stop when asked."""
 
-import fcntl
 import logging
 import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
@@ -34,6 +30,7 @@ from ctwatch.service import StatusBoard, longest_silence_s, notify
 from ctwatch.settle import SettleTracker, fingerprint
 from ctwatch.store.cards import cards_in
 from ctwatch.store.database import PUBLISHED_NAME, Database
+from ctwatch.store.lock import only_one
 from ctwatch.store.preparation import prepare
 from ctwatch.store.recovery import restore_if_damaged
 from ctwatch.upkeep import Upkeep
@@ -41,7 +38,6 @@ from ctwatch.watch import Alarm, InboxObserver, settled
 
 logger = logging.getLogger(__name__)
 
-LOCK_NAME = "ctwatch.lock"
 PAUSE_S = 15.0
 """A disk that took nothing more, or a database that somebody holds, is tried again after this long."""
 Answer = TypeVar("Answer")
@@ -63,8 +59,9 @@ class Daemon:
         self._renew = renew or (lambda: config)
         self._monotonic = monotonic
         self._pause_s = pause_s
-        self._stopping = threading.Event()
-        self._renewing = threading.Event()
+        # Plain flags: an Event holds a lock, and a signal handler may interrupt the thread that has it.
+        self._stopping = False
+        self._renewing = False
         self._alarm = Alarm()
         self._refused: dict[str, str] = {}
         self._retry_at: dict[str, float] = {}
@@ -76,12 +73,12 @@ class Daemon:
 
     def stop(self) -> None:
         """Ask the daemon to stop after the batch in hand; safe from a signal handler or another thread."""
-        self._stopping.set()
+        self._stopping = True
         self._alarm.ring()
 
     def reload(self) -> None:
         """Ask the daemon to read its configuration again after the card in hand; safe from a signal handler."""
-        self._renewing.set()
+        self._renewing = True
         self._alarm.ring()
 
     def run(self) -> None:
@@ -105,7 +102,7 @@ class Daemon:
                 logger.info("ctwatch %s watches %s", __version__, ", ".join(map(str, config.inboxes)))
                 while True:
                     self._work()
-                    if self._stopping.is_set():
+                    if self._stopping:
                         break
                     self._read_configuration()
             except Interrupted as interrupted:
@@ -122,7 +119,7 @@ class Daemon:
         for ensemble in (loaded.empty, loaded.species):
             if ensemble is not None and ensemble.members[0].notes:
                 logger.warning("%s models: %s", ensemble.members[0].task, ensemble.members[0].notes)
-        self._pipeline = Pipeline(config, database, loaded, stop=self._stopping.is_set)
+        self._pipeline = Pipeline(config, database, loaded, stop=self._must_stop)
         self._publisher = Publisher(config, database, self._monotonic)
         self._upkeep = Upkeep(config, database, now=utc_now, monotonic=self._monotonic, retry_s=self._pause_s)
         self._tracker = SettleTracker(config.watch.settle_s, config.watch.unfinished_s)
@@ -156,7 +153,7 @@ class Daemon:
             self._alarm,
             sweep_s=min(looks, config.watch.polling_s) if config.watch.observer == "polling" else looks,
             refresh=refresh,
-            stop=lambda: self._stopping.is_set() or self._renewing.is_set(),
+            stop=lambda: self._stopping or self._renewing,
             until_next=lambda: self._until_next(observer),
             monotonic=self._monotonic,
             known=self._known,
@@ -170,6 +167,9 @@ class Daemon:
                     self._upkeep.settle()  # its copy may lie in the archive already
             self._turn()
 
+    def _must_stop(self) -> bool:
+        return self._stopping
+
     def _beat(self) -> None:
         notify("WATCHDOG=1")
         self._board.update()
@@ -179,7 +179,7 @@ class Daemon:
         if self._catch_up_due and self._room():
             self._catch_up()
         self._publish(at_once=at_once)
-        if self._room() and self._upkeep.work(self._stopping.is_set):
+        if self._room() and self._upkeep.work(self._must_stop):
             self._publisher.pending = True
         notify("WATCHDOG=1")
         self._tell_waiting()
@@ -194,6 +194,12 @@ class Daemon:
             self._pause(str(error))
         except (StoreBusy, ConfigError) as error:
             logger.warning("earlier cards wait: %s", error)
+        except (Interrupted, StoreError):
+            raise
+        except Exception:
+            # A fault of ours here must not keep new cards waiting, start after start.
+            logger.exception("earlier cards could not be looked at; tried again at the next start")
+            self._catch_up_due = False
         else:
             self._catch_up_due = False
             if looked_at:
@@ -242,12 +248,17 @@ class Daemon:
         except StoreError as error:
             # The cards are in; what people read is brought up to date when there is room or peace again.
             logger.warning("%s; published later", error)
+        except Exception:
+            logger.exception("what is in could not be published; tried again later")
 
     def _room(self) -> bool:
         """Whether cards may be begun: the disk has room, and the last pause is over."""
         if self._monotonic() < self._paused_until:
             return False
-        short = shortage(self._config.store_folder, self._config.store.min_free_gb)
+        try:
+            short = shortage(self._config.store_folder, self._config.store.min_free_gb)
+        except OSError as error:
+            short = f"{self._config.store_folder}: {error}"
         if short is not None:
             self._pause(short)
             return False
@@ -264,7 +275,7 @@ class Daemon:
     def _patiently(self, attempt: Callable[[], Answer]) -> Answer:
         """Try again for as long as somebody holds the database or its disk is full; raises Interrupted when stopped."""
         told = ""
-        while not self._stopping.is_set():
+        while not self._stopping:
             try:
                 answer = attempt()
             except (StoreBusy, StoreFull) as error:
@@ -275,7 +286,7 @@ class Daemon:
                 self._board.update(state="paused", paused=told)
                 # Starting is allowed to take as long as the reason lasts.
                 notify(f"EXTEND_TIMEOUT_USEC={int(4e6 * (self._pause_s + 60))}\nSTATUS=paused: {_first_line(told)}")
-                self._stopping.wait(self._pause_s)
+                self._alarm.sleep(self._pause_s)
             else:
                 self.paused = None
                 return answer
@@ -287,7 +298,7 @@ class Daemon:
 
     def _read_configuration(self) -> None:
         """Take over the configuration as it is now; a wrong one is told of and changes nothing."""
-        self._renewing.clear()
+        self._renewing = False
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS=reads its configuration")
         try:
             config = self._renew()
@@ -371,26 +382,3 @@ def utc_now() -> datetime:
 
 def _first_line(text: str) -> str:
     return storable(text).split("\n", 1)[0][:200]
-
-
-@contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Hold the store's lock while a block runs; raises StoreBusy if another daemon has it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Open for reading only: a file that is open for writing would keep a disk from being made read-only.
-        handle = os.open(folder / LOCK_NAME, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: cannot be written to ({error.strerror}); correct store.folder or its owner"
-        ) from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StoreBusy(
-                f"another ctwatch daemon works in {folder}; stop it first, or set another store.folder"
-            ) from error
-        yield
-    finally:
-        os.close(handle)

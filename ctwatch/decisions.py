@@ -15,7 +15,11 @@ from ctwatch.events import Grouping
 _TYPE_OF_LABEL = {
     BLANK: ObservationType.BLANK,
     "human": ObservationType.HUMAN,
+    "humans": ObservationType.HUMAN,
     "person": ObservationType.HUMAN,
+    "persons": ObservationType.HUMAN,
+    "people": ObservationType.HUMAN,
+    "homo": ObservationType.HUMAN,
     "homo sapiens": ObservationType.HUMAN,
     "vehicle": ObservationType.VEHICLE,
     "unknown": ObservationType.UNKNOWN,

@@ -6,13 +6,13 @@ from datetime import datetime
 from pathlib import Path
 
 from ctwatch.config import Config
-from ctwatch.daemon import only_one
 from ctwatch.errors import ConfigError, StoreDamaged, StoreError
 from ctwatch.results import put_out
 from ctwatch.store import refusals
 from ctwatch.store.backups import FOLDER, back_up
 from ctwatch.store.copies import State, demand_room, state_of, write_copy
 from ctwatch.store.database import Database
+from ctwatch.store.lock import only_one
 from ctwatch.store.preparation import prepare
 from ctwatch.store.recovery import Candidate, candidates, problem_of, ranking, replace_live
 

@@ -12,13 +12,14 @@ from ctwatch import check, labelling, panel
 from ctwatch.card import snapshot
 from ctwatch.config import Config
 from ctwatch.disk import shortage
-from ctwatch.errors import CardChanged, CtwatchError, InboxMissing, StoreFull
+from ctwatch.errors import CardChanged, CtwatchError, InboxMissing, StoreBusy, StoreFull
 from ctwatch.names import storable
 from ctwatch.pipeline import CardOutcome, Pipeline
 from ctwatch.pipeline import Progress as Listener
 from ctwatch.receipts import give_receipts
 from ctwatch.results import put_out, utc_now
 from ctwatch.store.database import Database
+from ctwatch.store.lock import only_one
 from ctwatch.store.preparation import prepare
 from ctwatch.store.recovery import restore_if_damaged
 
@@ -93,7 +94,11 @@ def at_work(config: Config, *, publish: Callable[[], bool] = lambda: True) -> It
     `publish` may say at the end that there is nothing new. Raises ConfigError, ModelError or StoreError.
     """
     database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
-    restore_if_damaged(database, utc_now())
+    try:
+        with only_one(config.store_folder):
+            restore_if_damaged(database, utc_now())
+    except StoreBusy:
+        pass  # a daemon is at work, and sees to its file itself
     check.demand(config, inboxes=False)
     prepare(database)
     pipeline = Pipeline(config, database, panel.load(config))

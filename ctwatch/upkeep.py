@@ -81,5 +81,9 @@ class Upkeep:
                 self._told[what] = str(error)
             self._not_before = self._monotonic() + self._retry_s
             return False
+        except Exception:
+            logger.exception("%s could not be seen to", what)
+            self._not_before = self._monotonic() + self._retry_s
+            return False
         self._told.pop(what, None)
         return True

@@ -8,7 +8,9 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -57,7 +59,8 @@ class Alarm(FileSystemEventHandler):
     """Something that anyone may ring and the loop sleeps on."""
 
     def __init__(self) -> None:
-        self._rung = threading.Event()
+        # A queue that may be put into from a signal handler, whatever the thread that it interrupts is doing.
+        self._rung = SimpleQueue[None]()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Ring for a file-system event, but not for what the daemon itself puts into cards."""
@@ -67,13 +70,19 @@ class Alarm(FileSystemEventHandler):
 
     def ring(self) -> None:
         """Wake the loop."""
-        self._rung.set()
+        if self._rung.empty():
+            self._rung.put(None)
 
     def sleep(self, seconds: float) -> bool:
         """Sleep until rung or the time is over, and forget the ring; returns whether it rang."""
-        rang = self._rung.wait(max(0.0, seconds))
-        self._rung.clear()
-        return rang
+        try:
+            self._rung.get(timeout=max(0.0, seconds))
+        except Empty:
+            return False
+        with suppress(Empty):
+            while True:
+                self._rung.get_nowait()
+        return True
 
 
 class InboxObserver:

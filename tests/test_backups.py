@@ -17,7 +17,6 @@ from conftest import Store, dump
 
 from ctwatch.cli import main
 from ctwatch.config import Config
-from ctwatch.daemon import only_one
 from ctwatch.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull, StoreTooNew
 from ctwatch.keeping import back_up_now, restore
 from ctwatch.results import export, put_out
@@ -25,6 +24,7 @@ from ctwatch.store import database as module
 from ctwatch.store.backups import back_up, backups, due
 from ctwatch.store.copies import state_of
 from ctwatch.store.database import LIVE_NAME, PUBLISHED_NAME, Database
+from ctwatch.store.lock import only_one
 from ctwatch.store.preparation import prepare
 from ctwatch.store.publish import open_published, publish
 from ctwatch.store.recovery import restore_if_damaged

@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 
 from ctwatch import config as configuration
-from ctwatch.daemon import Daemon, only_one
+from ctwatch.daemon import Daemon
 from ctwatch.demo.station import CARDS, maker_note, photograph
 from ctwatch.errors import StoreBusy
 from ctwatch.service import read_status
 from ctwatch.store.database import LIVE_NAME, PUBLISHED_NAME, Database
+from ctwatch.store.lock import only_one
 from ctwatch.store.publish import open_published
 
 DEADLINE_S = 60.0

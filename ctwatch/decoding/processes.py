@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections import deque
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 _LONGEST_READING_S = 600.0
 """After this a disk or a share that gives no bytes is given up for now; no file is at fault."""
 _LOOK_S = 0.25
+_ANSWER_S = 60.0
+"""A nursery that says nothing for so long is given up; what it is asked takes some seconds at most."""
 _GRACE_S = 2.0
 """What a process may still take once nobody waits for its answer."""
 _ATTEMPTS = 2
@@ -56,7 +59,7 @@ class Decoders:
     def __init__(self, *, longest_s: float, memory_bytes: int, reading_s: float = _LONGEST_READING_S) -> None:
         self._longest_s, self._memory_bytes, self._reading_s = longest_s, memory_bytes, reading_s
         self._idle: list[_Process] = []
-        self._closing = weakref.finalize(self, _end_all, self._idle)
+        self._closing = weakref.finalize(self, _drop_all, self._idle)
 
     def read(
         self, root: str, file: FileStat, wanted: Wanted, verdicts: Verdicts, abandoned: threading.Event | None = None
@@ -199,6 +202,7 @@ class _Process:
     """One decoding process and the line to it."""
 
     def __init__(self, memory_bytes: int) -> None:
+        _end_dropped()
         self._end, theirs = socket.socketpair()
         with theirs:
             for attempt in range(_ATTEMPTS):
@@ -223,6 +227,11 @@ class _Process:
         """Receive a message; raises EOFError, TimeoutError or _Abandoned."""
         return receive(self._end, patience)
 
+    def drop(self) -> None:
+        """Let the process end by itself; takes no lock and waits for nobody, so that a finalizer may call it anywhere."""
+        self._end.close()
+        _dropped.append(self)
+
     def end(self) -> int | None:
         """End the process; returns its exit state, None where that is not to be had."""
         if self._ended or self._nursery.owner != os.getpid():
@@ -243,6 +252,7 @@ class _Nursery:
         self.closed = False
         self._lock = threading.Lock()
         self._end, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._end.settimeout(_ANSWER_S)
         place = str(Path(ctwatch.__file__).resolve().parents[1])
         paths = os.pathsep.join(filter(None, (place, os.environ.get("PYTHONPATH"))))
         # One thread is all that a decoder needs, and a process with several is not to be forked.
@@ -280,13 +290,20 @@ class _Nursery:
             return  # a fork of the process that it belongs to
         self.closed = True
         self._end.close()
-        with suppress(subprocess.TimeoutExpired):
+        try:
             self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
 
     def _ask(self, asked: dict[str, int], *ends: socket.socket) -> dict[str, Any]:
         with self._lock:
-            socket.send_fds(self._end, [json.dumps(asked).encode()], [end.fileno() for end in ends])
-            answer = self._end.recv(4096)
+            try:
+                socket.send_fds(self._end, [json.dumps(asked).encode()], [end.fileno() for end in ends])
+                answer = self._end.recv(4096)
+            except BaseException:
+                self.closed = True  # an answer may still come, and must not be taken for the next one's
+                self._end.close()
+                raise
         if not answer:
             raise ConnectionError("the nursery is gone")
         told: dict[str, Any] = json.loads(answer)
@@ -305,6 +322,21 @@ def _the_nursery() -> _Nursery:
             _nursery = _Nursery()
             atexit.register(_nursery.close)
         return _nursery
+
+
+_dropped: deque[_Process] = deque()
+"""Processes whose Decoders were garbage: a finalizer runs in whatever thread allocates, also one that holds our locks."""
+
+
+def _drop_all(processes: list[_Process]) -> None:
+    while processes:
+        processes.pop().drop()
+
+
+def _end_dropped() -> None:
+    with suppress(IndexError):
+        while True:
+            _dropped.popleft().end()
 
 
 def _end_all(processes: list[_Process]) -> None:

@@ -54,6 +54,10 @@ def restore_if_damaged(database: Database, now: datetime) -> Path | None:
                 if item.problem is not None:
                     logger.warning("%s is no help: %s", item.path, item.problem)
             good = next((item for item in ranked if item.problem is None), None)
+            if there and damage.__cause__ is None and not _holds_as_much(good, database.path):
+                # It can be read. To fall back behind it would lose more than a rule that is broken does.
+                logger.error("%s. No copy holds as much, so it stays; see to it: ctwatch restore --list", damage)
+                return None
             if good is None or good.state is None:
                 reasons = "\n".join(f"{item.path} is no help: {item.problem}" for item in ranked)
                 raise StoreDamaged(
@@ -126,6 +130,13 @@ def replace_live(database: Database, copy: Path, now: datetime) -> Path | None:
     return kept if there else None
 
 
+def _holds_as_much(item: Candidate | None, path: Path) -> bool:
+    if item is None or item.state is None:
+        return False
+    present = state_of(path)
+    return item.state.rows >= present.rows and item.state.cards >= present.cards
+
+
 def _damage(database: Database) -> StoreDamaged | None:
     """Return what is wrong with the live file; None if it can be worked with, or if neither it nor a copy is there."""
     if not database.path.exists():
@@ -150,7 +161,7 @@ def _without_its_log(live: Path) -> Iterator[tuple[Path, ...]]:
         yield ()
         return
     with building(alone):
-        shutil.copyfile(live, alone)
+        shutil.copy2(live, alone)
         yield (alone,)
         discard(alone)
 

@@ -10,7 +10,7 @@ SELECT NULL, media_id FROM (
         PARTITION BY media_id, labelled_by, coalesce(scope, 'media') ORDER BY labelled_at DESC, rowid DESC
     ) = 1
 )
-WHERE regexp_matches(label, '(^|\|)\s*(human|person|homo sapiens)\s*($|\|)', 'i');
+WHERE regexp_matches(label, '(^|\|)\s*(humans?|persons?|people|homo( sapiens)?)\s*($|\|)', 'i');
 
 CREATE OR REPLACE VIEW raw.private_event AS
 SELECT event_id FROM raw.people_seen WHERE event_id IS NOT NULL
