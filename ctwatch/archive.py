@@ -9,8 +9,9 @@ from datetime import datetime
 from ctwatch import card_folder
 from ctwatch.config import Config
 from ctwatch.disk import shortage
+from ctwatch.errors import Interrupted, StoreError
 from ctwatch.names import storable
-from ctwatch.receipts import lies_at
+from ctwatch.receipts import beside, lies_at
 from ctwatch.store.database import Database
 from ctwatch.store.kept_cards import KeptCard, kept_cards, set_archive
 from ctwatch.store.publish import open_published
@@ -29,17 +30,20 @@ class Archive:
     database says where the card lies; only then does the folder in the inbox go. `settle` does what is left.
     """
 
-    def __init__(self, config: Config, database: Database) -> None:
+    def __init__(self, config: Config, database: Database, step: Callable[[], None] = lambda: None) -> None:
+        """Take the configuration, the database, and what to call all along: it may raise Interrupted."""
         self._config = config
         self._database = database
         self._folder = str(config.path(config.cards.archive))
         self._inboxes = {str(inbox) for inbox in config.inboxes}
-        self._refused: set[str] = set()
+        self._step = step
+        self._refused: dict[str, str] = {}
 
     def move_published(self, now: datetime, stop: Callable[[], bool] = lambda: False) -> int:
         """Move every card that the published copy holds and whose folder is as it was read; returns how many.
 
-        `now` is UTC. A card that cannot be moved stays, and the log says why. Raises StoreError.
+        `now` is UTC. A card that cannot be moved stays, the log says why, and it is tried again the next time; so it is where
+        the database could not be written to. Raises StoreError if the published copy cannot be read.
         """
         with open_published(self._config.store_folder) as connection:
             waiting = [card for card in kept_cards(connection) if self._can_be_moved(card)]
@@ -49,14 +53,21 @@ class Archive:
                 break
             try:
                 moved += self._move(card, now)
-            except OSError as error:
-                self._refused.add(card.card_id)
-                logger.warning(
-                    "card %s stays in the inbox, it could not be moved into the archive: %s",
-                    storable(card.card_name),
-                    error,
-                )
+                self._refused.pop(card.card_id, None)
+            except (OSError, StoreError) as error:
+                if self._refused.get(card.card_id) != str(error):
+                    logger.warning(
+                        "card %s stays in the inbox, it could not be moved into the archive: %s",
+                        storable(card.card_name),
+                        error,
+                    )
+                self._refused[card.card_id] = str(error)
         return moved
+
+    @property
+    def waits(self) -> bool:
+        """Whether cards could not be moved that may be tried again."""
+        return bool(self._refused)
 
     def settle(self, now: datetime) -> None:
         """Finish moves that were cut off; to be called before the inboxes are looked at. Raises StoreError."""
@@ -69,6 +80,7 @@ class Archive:
                 self._finish(card, card.archive, now)
             except OSError as error:
                 logger.warning("card %s: its move into the archive waits: %s", storable(card.card_name), error)
+                self._undo(card, card.archive)
         mine = {self._coming(card) for card in known if card.archive is not None}
         for name in os.listdir(self._folder) if os.path.isdir(self._folder) else ():
             stale = os.path.join(self._folder, name)
@@ -76,7 +88,7 @@ class Archive:
                 shutil.rmtree(stale, ignore_errors=True)
 
     def _can_be_moved(self, card: KeptCard) -> bool:
-        if card.archive is not None or card.card_id in self._refused:
+        if card.archive is not None:
             return False
         if card.loose or card.inbox not in self._inboxes:
             return False
@@ -88,6 +100,7 @@ class Archive:
         others = card_folder.contents(card.root).others
         if others:
             raise OSError(f"links or special files lie in it, such as {storable(others[0])}; take them out")
+        card_folder.demand_removable(card.root)
         verified: card_folder.Listing = {}
         if not card_folder.same_disk(card.root, self._folder):
             short = shortage(self._config.path(self._config.cards.archive), self._config.store.min_free_gb)
@@ -96,8 +109,8 @@ class Archive:
             aside = self._coming(card)
             shutil.rmtree(aside, ignore_errors=True)
             try:
-                verified = card_folder.copy(card.root, aside)
-            except OSError:
+                verified = card_folder.copy(card.root, aside, self._step)
+            except (OSError, Interrupted):
                 shutil.rmtree(aside, ignore_errors=True)
                 raise
             if not lies_at(card, card.root):
@@ -105,8 +118,20 @@ class Archive:
                 return False
         with self._database.writing() as connection:
             set_archive(connection, card.card_id, place, now)
-        self._finish(card, place, now, verified)
+        try:
+            self._finish(card, place, now, verified)
+        except OSError:
+            self._undo(card, place)
+            raise
+        card_folder.take_back(card.inbox, beside(card.root))
         return True
+
+    def _undo(self, card: KeptCard, place: str) -> None:
+        """Take back what the database says of a card that has not left its folder."""
+        if os.path.isdir(place) or os.path.isdir(self._coming(card)) or not lies_at(card, card.root):
+            return
+        with self._database.writing() as connection:
+            set_archive(connection, card.card_id, None, card.processed_at)
 
     def _finish(self, card: KeptCard, place: str, now: datetime, verified: card_folder.Listing | None = None) -> None:
         """Bring a card to where the database says that it lies, and its folder in the inbox away."""
@@ -123,7 +148,7 @@ class Archive:
         if lies_at(card, card.root) and not os.path.lexists(leaving):
             card_folder.rename(card.root, leaving)
         if os.path.isdir(leaving):
-            left = card_folder.empty(leaving, place, verified or {})
+            left = card_folder.empty(leaving, place, verified or {}, self._step)
             if left:
                 # Not what the archive holds, so a card of its own: seen again, and read.
                 there = leaving if os.path.lexists(card.root) else card.root

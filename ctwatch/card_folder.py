@@ -3,17 +3,20 @@
 Folders come from strangers: no link is followed, neither one that lies there nor one put in place meanwhile.
 """
 
+import errno
 import hashlib
 import os
-import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import BinaryIO
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_BLOCK = 4 << 20
 
 Listing = Mapping[str, tuple[int, int]]
 """(bytes, modification time in ns) of files by their path below the folder."""
@@ -63,10 +66,11 @@ def contents(folder: str) -> Contents:
     return Contents(files, tuple(others))
 
 
-def copy(folder: str, target: str) -> Listing:
+def copy(folder: str, target: str, step: Callable[[], None] = lambda: None) -> Listing:
     """Copy the regular files of a folder into a new one, times and all, and read every copy back from the disk.
 
-    Returns what was copied. Raises NotTheSame if a copy differs, and OSError if the disk is full.
+    `step` is called every few megabytes. Returns what was copied. Raises NotTheSame if a copy differs, and OSError if the
+    disk is full.
     """
     copied: dict[str, tuple[int, int]] = {}
     os.makedirs(target)
@@ -78,7 +82,9 @@ def copy(folder: str, target: str) -> Listing:
         with os.fdopen(os.open(name, _READ, dir_fd=at), "rb") as source:
             before = os.fstat(source.fileno())
             with os.fdopen(os.open(place, _NEW, 0o644), "wb") as handle:
-                shutil.copyfileobj(source, handle, 1 << 20)
+                while block := source.read(_BLOCK):
+                    handle.write(block)
+                    step()
                 handle.flush()
                 os.fsync(handle.fileno())
             os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -86,7 +92,7 @@ def copy(folder: str, target: str) -> Listing:
             with open(place, "rb") as written:
                 # Without this the copy would be read from memory, whatever the disk holds.
                 os.posix_fadvise(written.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-                if _digest(source) != _digest(written):
+                if _digest(source, step) != _digest(written, step):
                     raise NotTheSame(f"{place}: the copy is not what {folder}/{path} holds")
             after = os.fstat(source.fileno())
             if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
@@ -97,16 +103,18 @@ def copy(folder: str, target: str) -> Listing:
     return copied
 
 
-def empty(folder: str, copied_to: str, verified: Listing) -> list[str]:
+def empty(folder: str, copied_to: str, verified: Listing, step: Callable[[], None] = lambda: None) -> list[str]:
     """Remove from a folder each file of which an equal one lies in `copied_to`, and the folder once it is empty.
 
-    Files that are as in `verified` are taken to be equal, all others are compared byte for byte. Returns what was left.
+    Files that are as in `verified` are taken to be equal, all others are compared byte for byte; `step` is called all along.
+    Returns what was left.
     """
     left = []
     for path, at, name, facts in _walk(folder):
         as_copied = verified.get(path) == (facts.st_size, facts.st_mtime_ns)
-        if stat.S_ISREG(facts.st_mode) and (as_copied or _equal(at, name, os.path.join(copied_to, path))):
+        if stat.S_ISREG(facts.st_mode) and (as_copied or _equal(at, name, os.path.join(copied_to, path), step)):
             os.unlink(name, dir_fd=at)
+            step()
         else:
             left.append(path)
     for where, _, _ in os.walk(folder, topdown=False):
@@ -116,14 +124,24 @@ def empty(folder: str, copied_to: str, verified: Listing) -> list[str]:
 
 
 def same_disk(one: str, other: str) -> bool:
-    """Whether a folder can be renamed into another one: both lie on one file system."""
-    return os.stat(one, follow_symlinks=False).st_dev == os.stat(other).st_dev
+    """Whether a folder can be renamed into another one: both lie on one file system and in one mount.
+
+    Bind mounts, such as those of a service's ReadWritePaths, refuse renames between them.
+    """
+    return _mount(one, os.O_NOFOLLOW) == _mount(other, 0)
+
+
+def demand_removable(folder: str) -> None:
+    """Raise PermissionError unless this user may take everything out of a folder and move the folder itself."""
+    for where, _, _ in os.walk(folder):
+        if not os.access(where, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "may not be emptied by this user", where)
 
 
 def rename(folder: str, target: str) -> None:
     """Move a folder on its file system so that it survives a power cut; raises OSError if the target is there."""
     if os.path.lexists(target):
-        raise FileExistsError(17, "is there already", target)
+        raise FileExistsError(errno.EEXIST, "is there already", target)
     os.rename(folder, target)
     for parent in {os.path.dirname(folder), os.path.dirname(target)}:
         _sync(parent)
@@ -143,16 +161,32 @@ def _walk(folder: str) -> Iterator[tuple[str, int, str, os.stat_result]]:
                     yield os.path.normpath(os.path.join(where, name)), at, name, facts
 
 
-def _equal(at: int, name: str, other: str) -> bool:
+def _mount(folder: str, flags: int) -> tuple[int, str]:
+    descriptor = os.open(folder, os.O_PATH | os.O_CLOEXEC | flags)
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as lines:
+            number = next((line.split()[1] for line in lines if line.startswith("mnt_id:")), "")
+        return os.fstat(descriptor).st_dev, number
+    finally:
+        os.close(descriptor)
+
+
+def _equal(at: int, name: str, other: str, step: Callable[[], None]) -> bool:
     try:
         with os.fdopen(os.open(name, _READ, dir_fd=at), "rb") as one, open(other, "rb") as two:
-            return os.fstat(one.fileno()).st_size == os.fstat(two.fileno()).st_size and _digest(one) == _digest(two)
+            return os.fstat(one.fileno()).st_size == os.fstat(two.fileno()).st_size and _digest(one, step) == _digest(
+                two, step
+            )
     except OSError:
         return False
 
 
-def _digest(handle: "os.PathLike[str] | object") -> bytes:
-    return hashlib.file_digest(handle, "blake2b").digest()  # type: ignore[arg-type]
+def _digest(handle: BinaryIO, step: Callable[[], None]) -> bytes:
+    digest = hashlib.blake2b()
+    while block := handle.read(_BLOCK):
+        digest.update(block)
+        step()
+    return digest.digest()
 
 
 @contextmanager
@@ -165,5 +199,9 @@ def _opened(folder: str) -> Iterator[int]:
 
 
 def _sync(folder: str) -> None:
-    with _opened(folder) as descriptor:
-        os.fsync(descriptor)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # some network shares cannot
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

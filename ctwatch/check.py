@@ -59,7 +59,7 @@ def _inboxes(config: Config) -> list[Finding]:
     findings = []
     for inbox in config.inboxes:
         error: CtwatchError | None = None
-        if not inbox.is_dir():
+        if not os.path.isdir(inbox):
             error = InboxMissing(f"inbox {inbox} is not there; mount or create it, or correct watch.inboxes")
         elif not os.access(inbox, os.R_OK | os.X_OK):
             error = InboxMissing(f"inbox {inbox} may not be read by this user; change its owner or mode")
@@ -89,7 +89,7 @@ def _models(config: Config, task: Task) -> Finding:
 
 def _store(config: Config) -> Finding:
     path = config.store_folder / LIVE_NAME
-    if not path.exists():
+    if not os.path.exists(path):
         parent = _existing(config.store_folder)
         if not os.access(parent, os.W_OK):
             return Finding("database", str(path), StoreError(f"{parent} may not be written to; correct store.folder"))
@@ -114,7 +114,7 @@ def _archive(config: Config) -> list[Finding]:
 
 
 def _existing(folder: Path) -> Path:
-    return next(place for place in (folder, *folder.parents) if place.exists())
+    return next(place for place in (folder, *folder.parents) if os.path.exists(place))
 
 
 def _in_words(members: tuple[ModelInfo, ...], source: str) -> str:

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
 from typing import TypeVar
@@ -65,10 +66,13 @@ class Daemon:
         self._alarm = Alarm()
         self._refused: dict[str, str] = {}
         self._retry_at: dict[str, float] = {}
+        self._waiting: dict[str, CardSnapshot] = {}
+        """Cards that have settled and wait for room."""
         self.paused: str | None = None
         """Why no card is begun just now."""
         self._paused_until = float("-inf")
         self._told = ""
+        self._next_sign = float("-inf")
         self._done = 0
 
     def stop(self) -> None:
@@ -97,7 +101,7 @@ class Daemon:
             self._database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
             try:
                 self._patiently(lambda: restore_if_damaged(self._database, utc_now()))
-                check.demand(config)
+                self._patiently(lambda: check.demand(config))
                 self._patiently(lambda: prepare(self._database))
                 logger.info("ctwatch %s watches %s", __version__, ", ".join(map(str, config.inboxes)))
                 while True:
@@ -121,7 +125,9 @@ class Daemon:
                 logger.warning("%s models: %s", ensemble.members[0].task, ensemble.members[0].notes)
         self._pipeline = Pipeline(config, database, loaded, stop=self._must_stop)
         self._publisher = Publisher(config, database, self._monotonic)
-        self._upkeep = Upkeep(config, database, now=utc_now, monotonic=self._monotonic, retry_s=self._pause_s)
+        self._upkeep = Upkeep(
+            config, database, now=utc_now, monotonic=self._monotonic, retry_s=self._pause_s, step=self._step
+        )
         self._tracker = SettleTracker(config.watch.settle_s, config.watch.unfinished_s)
         self._known = self._patiently(self._cards_in)
         self._publisher.pending = bool(self._known) or not (config.store_folder / PUBLISHED_NAME).exists()
@@ -170,6 +176,14 @@ class Daemon:
     def _must_stop(self) -> bool:
         return self._stopping
 
+    def _step(self) -> None:
+        """A sign of life in the midst of long work, where a stop may be asked for."""
+        if self._monotonic() >= self._next_sign:
+            self._next_sign = self._monotonic() + 1.0
+            self._beat()
+        if self._stopping:
+            raise Interrupted("stopped in the midst of keeping things in order; goes on next time")
+
     def _beat(self) -> None:
         notify("WATCHDOG=1")
         self._board.update()
@@ -208,18 +222,21 @@ class Daemon:
 
     def _take(self, snapshot: CardSnapshot) -> None:
         """Process a card if there is room for it; else it is handed out again."""
+        with suppress(StoreError):
+            self._known |= self._cards_in()  # `ctwatch process` may have been quicker
+        if fingerprint(snapshot) not in self._known:
+            receipts.withdraw(snapshot.root)
         if not self._room():
-            self._tracker.retry(snapshot.root)
+            self._put_off(snapshot)
             return
         name = storable(snapshot.name)
-        receipts.withdraw(snapshot.root)
         try:
             outcome = self._pipeline.process(snapshot, lambda done, total: self._progress(name, done, total))
         except Interrupted:
             raise
         except StoreFull as error:
             self._pause(str(error))
-            self._tracker.retry(snapshot.root)
+            self._put_off(snapshot)
         except (CardChanged, InboxMissing, ConfigError, StoreBusy) as error:
             self._refuse(snapshot, str(error))
         except StoreError:
@@ -232,9 +249,15 @@ class Daemon:
             self._told = ""
             self._known.add(outcome.card_id)
             self._refused.pop(snapshot.root, None)
+            self._waiting.pop(snapshot.root, None)
             self._done += not outcome.already_in
             self._publisher.pending = True
             logger.info("%s", outcome.in_words(), extra={"facts": outcome.as_dict()})
+
+    def _put_off(self, snapshot: CardSnapshot) -> None:
+        """Have a card handed out again once the pause is over."""
+        self._waiting[snapshot.root] = snapshot
+        self._retry_at[snapshot.root] = self._paused_until
 
     def _refuse(self, snapshot: CardSnapshot, reason: str) -> None:
         logger.warning("card %s waits: %s", storable(snapshot.name), reason)
@@ -285,7 +308,9 @@ class Daemon:
                 self.paused = told
                 self._board.update(state="paused", paused=told)
                 # Starting is allowed to take as long as the reason lasts.
-                notify(f"EXTEND_TIMEOUT_USEC={int(4e6 * (self._pause_s + 60))}\nSTATUS=paused: {_first_line(told)}")
+                notify(
+                    f"WATCHDOG=1\nEXTEND_TIMEOUT_USEC={int(4e6 * (self._pause_s + 60))}\nSTATUS=paused: {_first_line(told)}"
+                )
                 self._alarm.sleep(self._pause_s)
             else:
                 self.paused = None
@@ -309,7 +334,7 @@ class Daemon:
             logger.error("the configuration was not taken over, the one before holds: %s", error)
             return
         self._config = config
-        self._refused, self._retry_at = {}, {}
+        self._refused, self._retry_at, self._waiting = {}, {}, {}
         self._board.update(inboxes=[storable(str(inbox)) for inbox in config.inboxes])
         logger.info("the configuration was read again; watching %s", ", ".join(map(str, config.inboxes)))
 
@@ -321,6 +346,7 @@ class Daemon:
 
     def _tell_waiting(self) -> None:
         self._refused = {root: why for root, why in self._refused.items() if self._tracker.sees(root)}
+        self._waiting = {root: card for root, card in self._waiting.items() if self._tracker.sees(root)}
         waiting = [
             {
                 "name": storable(card.name),
@@ -328,7 +354,7 @@ class Daemon:
                 "bytes": sum(file.size for file in card.files),
                 "waits_for": [storable(name) for name in self._tracker.waits_for(card.root)],
             }
-            for card in self._tracker.waiting()
+            for card in (self._waiting | {card.root: card for card in self._tracker.waiting()}).values()
             if fingerprint(card) not in self._known
         ]
         doing = "waiting" if self.paused is None else f"PAUSED: {_first_line(self.paused)}"
@@ -341,14 +367,14 @@ class Daemon:
             refused=[{"card": storable(root), "reason": reason} for root, reason in sorted(self._refused.items())],
             cards_done=self._done,
             unpublished=self._publisher.pending,
-            missing_inboxes=[storable(str(inbox)) for inbox in self._config.inboxes if not inbox.is_dir()],
+            missing_inboxes=[storable(str(inbox)) for inbox in self._config.inboxes if not os.path.isdir(inbox)],
         )
 
     def _until_next(self, observer: InboxObserver) -> float | None:
         now = self._monotonic()
         waits = [
             self._publisher.wait_s(),
-            self._upkeep.wait_s(),
+            self._upkeep.wait_s() if self.paused is None else None,
             *(max(0.0, due - now) for due in self._retry_at.values()),
         ]
         if observer.deaf:

@@ -15,7 +15,7 @@ def refuses(error: OSError) -> bool:
 
 def free_bytes(path: Path) -> int:
     """Return the bytes that this user may still write where `path` lies or will lie."""
-    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    existing = next(folder for folder in (path, *path.parents) if os.path.exists(folder))
     facts = os.statvfs(existing)
     return facts.f_bavail * facts.f_frsize
 

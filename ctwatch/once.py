@@ -12,7 +12,7 @@ from ctwatch import check, labelling, panel
 from ctwatch.card import snapshot
 from ctwatch.config import Config
 from ctwatch.disk import shortage
-from ctwatch.errors import CardChanged, CtwatchError, InboxMissing, StoreBusy, StoreFull
+from ctwatch.errors import CardChanged, CtwatchError, InboxMissing, StoreBusy, StoreError, StoreFull
 from ctwatch.names import storable
 from ctwatch.pipeline import CardOutcome, Pipeline
 from ctwatch.pipeline import Progress as Listener
@@ -114,7 +114,7 @@ def at_work(config: Config, *, publish: Callable[[], bool] = lambda: True) -> It
 def _give_receipts(config: Config) -> None:
     try:
         give_receipts(config, utc_now())
-    except OSError as error:
+    except (OSError, StoreError) as error:
         logger.warning("receipts could not be written: %s", error)
 
 

@@ -8,12 +8,13 @@ from datetime import datetime
 from pathlib import Path
 
 from ctwatch import __version__, card_folder
-from ctwatch.card import snapshot
+from ctwatch.card import look_again, snapshot
 from ctwatch.config import Config
+from ctwatch.domain import CardSnapshot
 from ctwatch.export.files import write_bytes
 from ctwatch.identity import derived_id
 from ctwatch.names import file_name_part, storable
-from ctwatch.settle import fingerprint
+from ctwatch.settle import fingerprint, still_to_come
 from ctwatch.store.kept_cards import FailedFile, KeptCard, failed_files, kept_cards
 from ctwatch.store.publish import open_published
 
@@ -42,7 +43,7 @@ def give_receipts(config: Config, now: datetime, *, in_cards: bool = True) -> in
         for failure in failed_files(connection, [card.card_id for card in new.values() if card.counts.failed]):
             failures.setdefault(failure.card_id, []).append(failure)
     for name, card in new.items():
-        text = receipt(card, failures.get(card.card_id, []), copied=_in_an_inbox(config, card), published_at=now)
+        text = receipt(card, failures.get(card.card_id, []), copied=_is_a_copy(config, card), published_at=now)
         if in_cards and config.cards.receipt == "card" and card.archive is None and _in_an_inbox(config, card):
             _put(card, text)
         # Last, because what lies here is taken for given.
@@ -54,7 +55,7 @@ def give_receipts(config: Config, now: datetime, *, in_cards: bool = True) -> in
 
 def withdraw(root: str) -> None:
     """Take a receipt out of a folder that is to be read anew: what it says no longer holds."""
-    for folder, name in ((root, RECEIPT_NAME), (os.path.dirname(root), _beside(root))):
+    for folder, name in ((root, RECEIPT_NAME), (os.path.dirname(root), beside(root))):
         try:
             card_folder.take_back(folder, name)
         except OSError as error:
@@ -65,14 +66,18 @@ def lies_at(card: KeptCard, folder: str) -> bool:
     """Whether a folder holds exactly the files that the card had when it was read, with their sizes and times."""
     if os.path.islink(folder) or not os.path.isdir(folder):
         return False
-    here = snapshot(Path(folder), Path(folder).parent)
-    return fingerprint(replace(here, root=card.root)) == card.card_id
+    if card.loose:
+        here = look_again(CardSnapshot(folder, os.path.basename(folder), folder, (), loose=True))
+    else:
+        here = snapshot(Path(folder), Path(folder).parent)
+    return not still_to_come(here) and fingerprint(replace(here, root=card.root)) == card.card_id
 
 
 def receipt(card: KeptCard, failures: Sequence[FailedFile], *, copied: bool, published_at: datetime) -> str:
     """Return the text of a receipt.
 
-    `copied`: the folder is a copy in an inbox; without that it may be the SD card itself, which must then not be erased.
+    `copied`: the folder is a copy that lies in an inbox or in the archive; without that it is gone, or may be the SD card
+    itself, which must then not be erased.
     """
     counts = card.counts
     rows = [
@@ -111,8 +116,8 @@ def _verdict(card: KeptCard, copied: bool) -> list[str]:
     held = f"{counts.files_seen:,} files and {counts.bytes:,} bytes"
     if not copied:
         return [
-            "DO NOT ERASE: the photographs were read where they lie, outside of every inbox.",
-            "ctwatch knows of no other copy of them. Make one first.",
+            "DO NOT ERASE: ctwatch knows of no copy. The photographs were read where they lay, outside of every inbox",
+            "or on a card that is mounted there, or their folder has gone or changed since. Make a copy first.",
         ]
     if counts.failed:
         return [
@@ -122,14 +127,14 @@ def _verdict(card: KeptCard, copied: bool) -> list[str]:
         ]
     return [
         f"SAFE TO ERASE THE SD CARD, if it holds {held}, hidden files not counted.",
-        "Everything in this folder was read, is in the database and has been published.",
+        "Everything that is counted here was read, is in the database and has been published.",
     ]
 
 
 def _put(card: KeptCard, text: str) -> None:
-    if not card.loose and not lies_at(card, card.root):
+    if not lies_at(card, card.root):
         return  # gone, or another card by now, under the same name
-    for folder, name in ((card.root, RECEIPT_NAME), (card.inbox, _beside(card.root))):
+    for folder, name in ((card.root, RECEIPT_NAME), (card.inbox, beside(card.root))):
         try:
             card_folder.put_text(folder, name, text)
         except OSError as error:
@@ -142,9 +147,18 @@ def _put(card: KeptCard, text: str) -> None:
     )
 
 
-def _beside(root: str) -> str:
+def beside(root: str) -> str:
     """Return the name of a receipt in the inbox, for a card whose folder cannot be written to."""
     return f"ctwatch-receipt-{file_name_part(storable(os.path.basename(root)))}.txt"
+
+
+def _is_a_copy(config: Config, card: KeptCard) -> bool:
+    """Whether the photographs lie in a folder that is a copy of the SD card as far as can be told."""
+    if not _in_an_inbox(config, card):
+        return False
+    if card.archive is not None and os.path.isdir(card.archive):
+        return True
+    return lies_at(card, card.root) and (card.loose or not os.path.ismount(card.root))
 
 
 def _in_an_inbox(config: Config, card: KeptCard) -> bool:

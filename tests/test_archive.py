@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -178,14 +179,15 @@ def test_a_copy_that_differs_is_never_trusted(
         card = make_card()
         before = tree(card)
         station.process(card)
-        real = shutil.copyfileobj
+        real = os.utime
 
-        def spoil(source: Any, target: Any, length: int = 0) -> None:
-            real(source, target, length)
-            target.seek(5)
-            target.write(b"\x00\x01")
+        def spoil(path: Any, **times: Any) -> None:
+            with open(path, "r+b") as handle:
+                handle.seek(5)
+                handle.write(b"\x00\x01")
+            real(path, **times)
 
-        monkeypatch.setattr("shutil.copyfileobj", spoil)
+        monkeypatch.setattr("os.utime", spoil)
         assert move(station) == 0
         assert "the copy is not what" in caplog.text
         assert tree(card) == before
@@ -255,3 +257,48 @@ def test_an_archive_that_is_not_mounted_is_waited_for(station: Store, make_card:
 def test_an_archive_in_an_inbox_is_refused(place: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cards\.archive"):
         parse(f"[cards]\nafter = 'archive'\narchive = {place}\n", "config.toml", tmp_path)
+
+
+def test_between_two_mounts_of_one_disk_a_card_is_copied(
+    config: Configure, make_card: Make, small_disk: Path, tmp_path: Path
+) -> None:
+    """As a hardened service sees its folders: each its own mount, and no rename between them."""
+    archive = tmp_path / "archive"
+    kept = tmp_path / "kept"
+    archive.mkdir()
+    kept.mkdir()
+    subprocess.run(["mount", "--bind", str(kept), str(archive)], check=True)
+    try:
+        text = f"[store]\nmin_free_gb = 0\n[cards]\nafter = 'archive'\narchive = '{archive}'\n"
+        station = Store(config(text=text))
+        card = make_card()
+        before = tree(card)
+        station.process(card)
+        assert move(station) == 1
+        assert tree(archive / "L01_CAM1") == before
+        assert not card.exists()
+    finally:
+        subprocess.run(["umount", str(archive)], check=True)
+
+
+def test_a_card_that_cannot_leave_its_folder_is_not_said_to_lie_in_the_archive(
+    station: Store, make_card: Make, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """And it goes as soon as it can."""
+    card = make_card()
+    before = tree(card)
+    station.process(card)
+
+    def refuse(source: str, target: str) -> None:
+        raise PermissionError(1, "Operation not permitted", source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ctwatch.card_folder.rename", refuse)
+        move(station)
+    if not (folder / "L01_CAM1").exists():
+        Archive(station.config, station.database).settle(NOW)
+    assert move(station) in (0, 1)
+    Archive(station.config, station.database).settle(NOW)
+    assert tree(folder / "L01_CAM1") == before
+    assert station.rows("SELECT archive_path FROM raw.card") == [(str(folder / "L01_CAM1"),)]
+    assert not card.exists()

@@ -1,6 +1,7 @@
 """Receipts: what a technician reads before the SD card is erased."""
 
 import os
+import shutil
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Store
 
-from ctwatch.card import snapshot
+from ctwatch.card import scan_inbox, snapshot
 from ctwatch.config import Config
 from ctwatch.receipts import RECEIPT_NAME, RECEIPTS_FOLDER, give_receipts, receipt, withdraw
 from ctwatch.results import put_out
@@ -91,7 +92,7 @@ def test_a_card_read_where_it_lies_is_not_written_to_and_not_safe(
     store.process(outside)
     given(store)
     assert not (outside / RECEIPT_NAME).exists()
-    assert "DO NOT ERASE: the photographs were read where they lie" in kept(store)[0]
+    assert "DO NOT ERASE: ctwatch knows of no copy" in kept(store)[0]
 
 
 def test_a_card_that_grew_gets_a_new_receipt_and_the_old_one_is_withdrawn(store: Store, make_card: Make) -> None:
@@ -127,7 +128,7 @@ def test_another_card_under_the_same_name_does_not_get_the_receipt_of_the_first(
     make_card(files=2, first=50)
     given(store)
     assert not (card / RECEIPT_NAME).exists()
-    assert "holds 3 files" in kept(store)[0]
+    assert "DO NOT ERASE" in kept(store)[0], "the photographs are not where they were read"
 
 
 def test_a_link_in_the_receipt_s_place_leads_nowhere(store: Store, make_card: Make, tmp_path: Path) -> None:
@@ -188,3 +189,29 @@ def test_a_thousand_failures_are_counted_not_all_listed() -> None:
     text = receipt(card, failures, copied=True, published_at=NOW)
     assert "... and 800 more" in text
     assert len(text.splitlines()) < 230
+
+
+def test_a_card_with_a_copy_under_way_gets_no_receipt(store: Store, make_card: Make) -> None:
+    card = make_card()
+    store.process(card)
+    (card / "IMG_0009.JPG.part").write_bytes(b"half")
+    given(store)
+    assert not (card / RECEIPT_NAME).exists()
+
+
+def test_a_receipt_for_loose_photographs_speaks_of_those_that_were_read(store: Store, make_card: Make) -> None:
+    card = make_card(files=3)
+    for path in list(card.iterdir()):
+        path.rename(card.parent / path.name)
+    card.rmdir()
+    (loose,) = scan_inbox(card.parent)
+    store.pipeline.process(loose)
+    given(store)
+    assert "SAFE TO ERASE THE SD CARD, if it holds 3 files" in (card.parent / RECEIPT_NAME).read_text("utf-8")
+    (card.parent / RECEIPT_NAME).unlink()
+    store.pipeline.process(loose)
+    make_card(files=1, first=50)
+    (card / "IMG_0050.JPG").rename(card.parent / "IMG_0050.JPG")
+    shutil.rmtree(store.config.store_folder / RECEIPTS_FOLDER)
+    given(store)
+    assert not (card.parent / RECEIPT_NAME).exists()

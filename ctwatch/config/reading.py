@@ -3,6 +3,7 @@
 Reading a configuration touches no disk but the file itself: whether folders and models are there is `ctwatch check`'s to say.
 """
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -67,8 +68,8 @@ def _contradictions(config: Config) -> Iterator[str]:
     if not config.cards.archive:
         yield 'cards.after = "archive" needs a folder: write cards.archive = "/path/of/the/archive"'
         return
-    archive = config.path(config.cards.archive)
-    for inbox in config.inboxes:
+    archive = Path(os.path.realpath(config.path(config.cards.archive)))
+    for inbox in (Path(os.path.realpath(inbox)) for inbox in config.inboxes):
         if archive == inbox or inbox in archive.parents or archive in inbox.parents:
             yield f"cards.archive: {archive} and the inbox {inbox} lie in one another; name a folder outside of it"
 

@@ -145,6 +145,8 @@ class Campaign:
                     do(nursery, station, task)
             except BaseException as error:
                 failed.append(error)
+            finally:
+                shutil.rmtree(station.far, ignore_errors=True)
 
         threads = [threading.Thread(target=attend, args=pair) for pair in enumerate(nurseries)]
         for thread in threads:
@@ -251,13 +253,16 @@ class Campaign:
 
 def _of_no_place(left: Left, station: Station) -> Left:
     """Take out of what is left where the station lay, and the cards' ids, which hang on it."""
-    base = str(station.base)
     ids = _card_ids(left)
     said: Left = {}
     for name, rows in left.items():
         for card_id, card in ids.items():
             rows = [row.replace(card_id, card) for row in rows]
-        said[name] = sorted(row.replace(base, "") for row in rows) if name.startswith("table ") else rows
+        said[name] = (
+            sorted(row.replace(str(station.base), "").replace(str(station.far), "") for row in rows)
+            if name.startswith("table ")
+            else rows
+        )
     return said
 
 

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ _PASSING = re.compile(r"_at$|^classification_timestamp$")
 """Columns that say when something was done."""
 _NOT_COMPARED = {"migration", "publication"}
 _LOGS = re.compile(r"\.(wal|new|tmp)$|^\.(?!store\.lock$)")
+_WITH_CARDS = ("inbox/", "second/", "archive/", "another disk/")
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 _DIGEST = re.compile(r"[0-9a-f]{12,}")
 _DATE = re.compile(r"\d{8}(?:[-T_]?\d{4,6}Z?)?|\d{4}-\d\d-\d\d(?:[T_-]\d\d[:-]?\d\d(?:[:-]?\d\d)?Z?)?")
@@ -43,13 +45,18 @@ def left_by(station: Station) -> Left:
         left[f"published {name} beside the live one"] = [] if published.get(name) == rows else ["differs"]
     for path in sorted((station.store / "results").glob("*")):
         left[f"file {path.name}"] = _csv(path)
-    everything = [path for path in station.base.rglob("*") if not path.is_relative_to(station.base / "models")]
-    left["stray files"] = sorted(str(path.relative_to(station.base)) for path in everything if _LOGS.search(path.name))
+    places = {"": station.base, "another disk": station.far}
+    everything = {
+        os.path.join(name, path.relative_to(root)): path
+        for name, root in places.items()
+        for path in root.rglob("*")
+        if not path.is_relative_to(station.base / "models")
+    }
+    left["stray files"] = sorted(name for name, path in everything.items() if _LOGS.search(path.name))
     left["photographs"] = sorted(
-        f"{path.relative_to(station.base)} {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
-        for folder in (station.inbox, station.second, station.archive)
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith("ctwatch-")
+        f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+        for name, path in everything.items()
+        if name.startswith(_WITH_CARDS) and path.is_file() and not path.name.startswith("ctwatch-")
     )
     # Twice on one day or once: how often backups were made is no difference.
     store = {_DATE.sub("*", _DIGEST.sub("*", str(path.relative_to(station.base)))) for path in station.store.rglob("*")}

@@ -146,7 +146,15 @@ def _damaged(station: Station, life: Life) -> None:
 
 
 def _archived(station: Station, life: Life) -> None:
-    station.make("[cards]\nafter = 'archive'\narchive = 'archive'\n", backups=7)
+    _archived_at(station, life, "archive")
+
+
+def _archived_far(station: Station, life: Life) -> None:
+    _archived_at(station, life, str(station.far))
+
+
+def _archived_at(station: Station, life: Life, archive: str) -> None:
+    station.make(f"[cards]\nafter = 'archive'\narchive = '{archive}'\n", backups=7)
     station.drop(NAME, CARD)
     station.drop(OTHER, SECOND)
     life.work({f"inbox/{OTHER}": len(SECOND), f"inbox/{NAME}": ALL}, also=lambda: not any(station.inbox.iterdir()))
@@ -168,4 +176,5 @@ SCENARIOS = (
     Scenario("models installed later, the card dropped again", _models_later_card_gone),
     Scenario("the live database damaged", _damaged, ("run", "process"), plain="two cards"),
     Scenario("moved into the archive", _archived, plain="two cards"),
+    Scenario("moved into an archive on another disk", _archived_far, plain="two cards"),
 )

@@ -69,11 +69,14 @@ class Station:
         """What the processes note that a power cut would take."""
         self.store = base / "data"
         self.archive = base / "archive"
+        memory = Path("/dev/shm")
+        self.far = (memory if memory.is_dir() else base.parent) / f"ctwatch-crash-{os.getpid()}-{base.name}"
+        """A folder on another disk, where there is one."""
         self.inbox, self.second = base / "inbox", base / "second"
 
     def make(self, more: str = "", *, models: bool = True, backups: int = 0) -> None:
         """Make it, empty, with more lines of configuration."""
-        for folder in (self.base, self.power):
+        for folder in (self.base, self.power, self.far):
             shutil.rmtree(folder, ignore_errors=True)
         for folder in (self.inbox, self.second, self.base / "models" / "empty", self.base / "models" / "species"):
             folder.mkdir(parents=True)
