@@ -24,6 +24,7 @@ from ctwatch.errors import (
     StoreError,
     StoreFull,
 )
+from ctwatch.export.files import clear_unfinished
 from ctwatch.names import storable
 from ctwatch.pipeline import Pipeline
 from ctwatch.results import Publisher
@@ -103,6 +104,7 @@ class Daemon:
                 self._patiently(lambda: restore_if_damaged(self._database, utc_now()))
                 self._patiently(lambda: check.demand(config))
                 self._patiently(lambda: prepare(self._database))
+                clear_unfinished(config.store_folder)
                 logger.info("ctwatch %s watches %s", __version__, ", ".join(map(str, config.inboxes)))
                 while True:
                     self._work()

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ctwatch.classify import Classifier, Frame
 from ctwatch.config import Config
@@ -20,6 +21,9 @@ from ctwatch.store.database import Database
 from ctwatch.store.missing import Missing, whereabouts
 from ctwatch.store.quarantine import put_into_quarantine, quarantined
 
+if TYPE_CHECKING:
+    import duckdb
+
 logger = logging.getLogger(__name__)
 
 
@@ -33,11 +37,15 @@ class Looking:
         panel: Panel,
         models: Models,
         now: Callable[[], datetime],
+        derive: Callable[["duckdb.DuckDBPyConnection", Sequence[str]], None],
         at: Callable[[str], None],
     ) -> None:
-        """Take the clock (aware) and a listener for what was committed: "saved" or "quarantined"."""
+        """Take the clock (aware), what derives deployments anew, and a listener for what was committed.
+
+        The listener hears "saved" or "quarantined".
+        """
         self._config, self._database, self._panel, self._models = config, database, panel, models
-        self._now, self._at = now, at
+        self._now, self._derive, self._at = now, derive, at
         self._unrecorded: list[Quarantined] = []
         """What died and could not be written down yet, because the disk is full."""
         self._decoders = Decoders(
@@ -157,13 +165,19 @@ class Looking:
         )
 
     def save(self, classifier: Classifier, at_least: int = 1) -> None:
-        """Append predictions to the database once there are enough to be worth a commit."""
+        """Append predictions to the database once there are enough to be worth a commit.
+
+        What follows from them is derived in the same transaction, for photographs that are in already: once they have
+        predictions nothing tells that their events were derived without.
+        """
         if classifier.waiting() < at_least:
             return
         with self._database.writing() as connection:
             cards.add_models(connection, [*self._models.empty, *self._models.species])
-            cards.add_predictions(connection, classifier.take())
+            predictions = classifier.take()
+            cards.add_predictions(connection, predictions)
             cards.add_miniatures(connection, classifier.take_miniatures())
+            self._derive(connection, cards.deployments_with(connection, sorted({row[0] for row in predictions})))
         self._at("saved")
 
     def close(self) -> None:

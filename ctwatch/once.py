@@ -13,6 +13,7 @@ from ctwatch.card import snapshot
 from ctwatch.config import Config
 from ctwatch.disk import shortage
 from ctwatch.errors import CardChanged, CtwatchError, InboxMissing, StoreBusy, StoreError, StoreFull
+from ctwatch.export.files import clear_unfinished
 from ctwatch.names import storable
 from ctwatch.pipeline import CardOutcome, Pipeline
 from ctwatch.pipeline import Progress as Listener
@@ -101,6 +102,7 @@ def at_work(config: Config, *, publish: Callable[[], bool] = lambda: True) -> It
         pass  # a daemon is at work, and sees to its file itself
     check.demand(config, inboxes=False)
     prepare(database)
+    clear_unfinished(config.store_folder)
     pipeline = Pipeline(config, database, panel.load(config))
     try:
         yield database, pipeline

@@ -106,7 +106,7 @@ class Pipeline:
         self._database = database
         self._has_models = bool(panel.empty or panel.species)
         self._models = Models(panel.empty_models, panel.species_models)
-        self._looking = Looking(config, database, panel, self._models, now, at)
+        self._looking = Looking(config, database, panel, self._models, now, self.derive_within, at)
         self._stop = stop
         self._at = at
         self.out_of_reach = 0
@@ -159,10 +159,7 @@ class Pipeline:
             if not lacking:
                 break
             tried.update(lacking)
-            found = self._look_again(lacking, unobtainable, progress)
-            looked_at += found
-            if found:
-                self.derive({item.deployment_id for item in lacking})
+            looked_at += self._look_again(lacking, unobtainable, progress)
         self.out_of_reach = len(unobtainable)
         if unobtainable:
             logger.warning(
@@ -171,12 +168,6 @@ class Pipeline:
                 len(unobtainable),
             )
         return looked_at
-
-    def derive(self, deployment_ids: set[str]) -> None:
-        """Recompute the derived tables of some deployments; no inference."""
-        for deployment_id in sorted(deployment_ids):
-            with self._database.writing() as connection:
-                self.derive_within(connection, [deployment_id])
 
     def derive_within(self, connection: "duckdb.DuckDBPyConnection", deployment_ids: Iterable[str]) -> None:
         """Recompute the derived tables of some deployments as part of a transaction."""

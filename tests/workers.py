@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -39,8 +40,9 @@ def descendants(pid: int, name: str = "ctwatch-decode") -> list[int]:
         above = child
         while above in parents and above != pid:
             above = parents[above]
-        if above == pid and child != pid and Path(f"/proc/{child}/comm").read_text("utf-8").strip() == name:
-            found.append(child)
+        with suppress(OSError):  # it may end meanwhile
+            if above == pid and child != pid and Path(f"/proc/{child}/comm").read_text("utf-8").strip() == name:
+                found.append(child)
     return found
 
 

@@ -57,6 +57,14 @@ def write_bytes(path: Path, data: bytes) -> None:
         aside.unlink(missing_ok=True)
 
 
+def clear_unfinished(folder: Path) -> None:
+    """Remove what processes that were killed within `write_bytes` left below a folder."""
+    for stale in folder.rglob(".*.tmp"):
+        pid = stale.name.split(".")[-2]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            stale.unlink(missing_ok=True)
+
+
 def _cell(value: Cell, missing: str) -> str:
     if value is None:
         return missing
