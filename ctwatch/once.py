@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -95,11 +95,8 @@ def at_work(config: Config, *, publish: Callable[[], bool] = lambda: True) -> It
     `publish` may say at the end that there is nothing new. Raises ConfigError, ModelError or StoreError.
     """
     database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
-    try:
-        with only_one(config.store_folder):
-            restore_if_damaged(database, utc_now())
-    except StoreBusy:
-        pass  # a daemon is at work, and sees to its file itself
+    if config.store_folder.is_dir():
+        _restore_unless_a_daemon_is_at_work(config, database)
     check.demand(config, inboxes=False)
     prepare(database)
     clear_unfinished(config.store_folder)
@@ -111,6 +108,11 @@ def at_work(config: Config, *, publish: Callable[[], bool] = lambda: True) -> It
         if publish():
             put_out(config, database)
             _give_receipts(config)
+
+
+def _restore_unless_a_daemon_is_at_work(config: Config, database: Database) -> None:
+    with suppress(StoreBusy), only_one(config.store_folder):  # a daemon sees to its file itself
+        restore_if_damaged(database, utc_now())
 
 
 def _give_receipts(config: Config) -> None:
