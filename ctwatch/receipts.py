@@ -40,7 +40,7 @@ def give_receipts(config: Config, now: datetime, *, in_cards: bool = True) -> in
         there = {path.name for path in folder.glob("*.txt")}
         new = {name: card for name, card in wanted.items() if name not in there}
         failures: dict[str, list[FailedFile]] = {}
-        for failure in failed_files(connection, [card.card_id for card in new.values() if card.counts.failed]):
+        for failure in failed_files(connection, [card.card_id for card in new.values()]):
             failures.setdefault(failure.card_id, []).append(failure)
     for name, card in new.items():
         text = receipt(card, failures.get(card.card_id, []), copied=_is_a_copy(config, card), published_at=now)
@@ -95,7 +95,7 @@ def receipt(card: KeptCard, failures: Sequence[FailedFile], *, copied: bool, pub
         f"Read       {card.processed_at:%Y-%m-%d %H:%M} UTC",
         f"Published  {published_at:%Y-%m-%d %H:%M} UTC, ctwatch {__version__}",
         "",
-        *_verdict(card, copied),
+        *_verdict(card, len(failures), copied),
         "",
         f"{'Files seen':<12}{counts.files_seen:>9,}   {counts.bytes:,} bytes",
         *(f"  {what:<10}{number:>9,}   {meaning}".rstrip() for what, number, meaning in rows),
@@ -109,7 +109,7 @@ def receipt(card: KeptCard, failures: Sequence[FailedFile], *, copied: bool, pub
     return "\n".join(lines) + "\n"
 
 
-def _verdict(card: KeptCard, copied: bool) -> list[str]:
+def _verdict(card: KeptCard, failed: int, copied: bool) -> list[str]:
     counts = card.counts
     if counts.files_seen == 0:
         return ["DO NOT ERASE THE SD CARD: the folder is empty. Was the copy made?"]
@@ -119,9 +119,9 @@ def _verdict(card: KeptCard, copied: bool) -> list[str]:
             "DO NOT ERASE: ctwatch knows of no copy. The photographs were read where they lay, outside of every inbox",
             "or on a card that is mounted there, or their folder has gone or changed since. Make a copy first.",
         ]
-    if counts.failed:
+    if failed:
         return [
-            f"CHECK BEFORE YOU ERASE THE SD CARD: {counts.failed:,} of its files could not be used.",
+            f"CHECK BEFORE YOU ERASE THE SD CARD: {failed:,} of its files could not be used.",
             "Open them on the SD card; if they open there, copy the card again into the same folder.",
             f"The rest is safe if the SD card holds {held}.",
         ]

@@ -74,6 +74,20 @@ def test_files_that_could_not_be_used_are_named_and_the_card_is_to_be_checked(st
     assert "  IMG_0001.JPG: truncated (" in text
 
 
+def test_a_copy_of_a_broken_file_is_broken_too(store: Store, make_card: Make) -> None:
+    """The same card dropped again holds only what is in already, and still a file that nobody could use."""
+    card = make_card(files=3)
+    (card / "IMG_0001.JPG").write_bytes((card / "IMG_0001.JPG").read_bytes()[:-300])
+    again = card.with_name("again")
+    shutil.copytree(card, again)
+    store.process(card)
+    store.process(again)
+    given(store)
+    text = (again / RECEIPT_NAME).read_text("utf-8")
+    assert "CHECK BEFORE YOU ERASE THE SD CARD: 1 of its files" in text
+    assert "  IMG_0001.JPG: truncated (" in text
+
+
 def test_an_empty_folder_is_never_safe(store: Store, make_card: Make) -> None:
     card = make_card(files=0)
     store.process(card)

@@ -61,11 +61,15 @@ def kept_cards(connection: duckdb.DuckDBPyConnection) -> list[KeptCard]:
 
 
 def failed_files(connection: duckdb.DuckDBPyConnection, card_ids: Collection[str]) -> list[FailedFile]:
-    """Return the files of some cards that could not be used, in the order of their paths."""
+    """Return the files of some cards that could not be used, in the order of their paths.
+
+    A duplicate of a content that could not be used is one of them.
+    """
     rows = select_for(
         connection,
-        "SELECT f.card_id, f.file_path, f.reason, f.detail FROM raw.card_file f JOIN keys USING (card_id)"
-        " WHERE f.status = 'failed' ORDER BY f.card_id, f.file_path",
+        "SELECT f.card_id, f.file_path, coalesce(m.failure, f.reason), coalesce(f.detail, m.failure_detail)"
+        " FROM raw.card_file f JOIN keys USING (card_id) LEFT JOIN raw.media m USING (media_id)"
+        " WHERE f.status = 'failed' OR (f.status = 'duplicate' AND m.failure IS NOT NULL) ORDER BY f.card_id, f.file_path",
         {"card_id": sorted(card_ids)},
     )
     return [FailedFile(*row) for row in rows]
