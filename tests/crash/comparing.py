@@ -60,7 +60,10 @@ def left_by(station: Station) -> Left:
     )
     # Twice on one day or once: how often backups were made is no difference.
     store = {_DATE.sub("*", _DIGEST.sub("*", str(path.relative_to(station.base)))) for path in station.store.rglob("*")}
-    left["names in the store"] = sorted(name for name in store if ".damaged-" not in name)
+    # The lock of the daemon lies there once a second command has asked for it.
+    left["names in the store"] = sorted(
+        name for name in store if ".damaged-" not in name and not name.endswith("/ctwatch.lock")
+    )
     return left
 
 
