@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 from ctwatch import card_folder
 from ctwatch.config import Config
@@ -69,7 +70,7 @@ class Archive:
         """Whether cards could not be moved that may be tried again."""
         return bool(self._refused)
 
-    def settle(self, now: datetime) -> None:
+    def settle(self) -> None:
         """Finish moves that were cut off; to be called before the inboxes are looked at. Raises StoreError."""
         with self._database.reading() as connection:
             known = kept_cards(connection)
@@ -77,7 +78,7 @@ class Archive:
             if card.archive is None:
                 continue
             try:
-                self._finish(card, card.archive, now)
+                self._finish(card, card.archive)
             except OSError as error:
                 logger.warning("card %s: its move into the archive waits: %s", storable(card.card_name), error)
                 self._undo(card, card.archive)
@@ -97,13 +98,13 @@ class Archive:
     def _move(self, card: KeptCard, now: datetime) -> bool:
         os.makedirs(self._folder, exist_ok=True)
         place = self._free_place(card)
-        others = card_folder.contents(card.root).others
+        others = card_folder.not_to_be_copied(card.root)
         if others:
             raise OSError(f"links or special files lie in it, such as {storable(others[0])}; take them out")
         card_folder.demand_removable(card.root)
         verified: card_folder.Listing = {}
         if not card_folder.same_disk(card.root, self._folder):
-            short = shortage(self._config.path(self._config.cards.archive), self._config.store.min_free_gb)
+            short = shortage(Path(self._folder), self._config.store.min_free_gb)
             if short is not None:
                 raise OSError(short)
             aside = self._coming(card)
@@ -119,7 +120,7 @@ class Archive:
         with self._database.writing() as connection:
             set_archive(connection, card.card_id, place, now)
         try:
-            self._finish(card, place, now, verified)
+            self._finish(card, place, verified)
         except OSError:
             self._undo(card, place)
             raise
@@ -133,7 +134,7 @@ class Archive:
         with self._database.writing() as connection:
             set_archive(connection, card.card_id, None, card.processed_at)
 
-    def _finish(self, card: KeptCard, place: str, now: datetime, verified: card_folder.Listing | None = None) -> None:
+    def _finish(self, card: KeptCard, place: str, verified: card_folder.Listing | None = None) -> None:
         """Bring a card to where the database says that it lies, and its folder in the inbox away."""
         aside, leaving = self._coming(card), self._leaving(card)
         if not os.path.isdir(place):

@@ -9,7 +9,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import BinaryIO
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -24,14 +23,6 @@ Listing = Mapping[str, tuple[int, int]]
 
 class NotTheSame(OSError):
     """A copy does not hold what the original does, or the original changed meanwhile."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What lies in a folder: regular files, and the paths of links, pipes and the like, which are never copied."""
-
-    files: Listing
-    others: tuple[str, ...]
 
 
 def put_text(folder: str, name: str, text: str) -> None:
@@ -53,17 +44,9 @@ def take_back(folder: str, name: str) -> None:
         os.unlink(name, dir_fd=at)
 
 
-def contents(folder: str) -> Contents:
-    """List everything in a folder, hidden and system files too; raises OSError where some of it cannot be seen."""
-    files: dict[str, tuple[int, int]] = {}
-    others = []
-    for path, at, name, facts in _walk(folder):
-        del at, name
-        if stat.S_ISREG(facts.st_mode):
-            files[path] = (facts.st_size, facts.st_mtime_ns)
-        else:
-            others.append(path)
-    return Contents(files, tuple(others))
+def not_to_be_copied(folder: str) -> list[str]:
+    """Return the paths of links, pipes and the like in a folder, which are never copied; raises OSError."""
+    return [path for path, _, _, facts in _walk(folder) if not stat.S_ISREG(facts.st_mode)]
 
 
 def copy(folder: str, target: str, step: Callable[[], None] = lambda: None) -> Listing:

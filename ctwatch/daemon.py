@@ -27,7 +27,7 @@ from ctwatch.errors import (
 from ctwatch.export.files import clear_unfinished
 from ctwatch.names import storable
 from ctwatch.pipeline import Pipeline
-from ctwatch.results import Publisher
+from ctwatch.results import Publisher, utc_now
 from ctwatch.service import StatusBoard, longest_silence_s, notify
 from ctwatch.settle import SettleTracker, fingerprint
 from ctwatch.store.cards import cards_in
@@ -401,11 +401,6 @@ def serve(config: Config, renew: Callable[[], Config] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, on_signal)
     daemon.run()
-
-
-def utc_now() -> datetime:
-    """The time, UTC without zone, as the database keeps it."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _first_line(text: str) -> str:

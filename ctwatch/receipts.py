@@ -25,12 +25,12 @@ RECEIPTS_FOLDER = "receipts"
 MOST_NAMES = 200
 
 
-def give_receipts(config: Config, now: datetime, *, in_cards: bool = True) -> int:
+def give_receipts(config: Config, now: datetime) -> int:
     """Give a receipt for every card of the published copy that has none for its present state; returns how many.
 
-    One is kept in `receipts/` of the store, and with `in_cards` one is put into the card's folder where that lies in an
-    inbox, or beside it where the folder cannot be written to. Receipts of states that are no longer in are withdrawn.
-    `now` is UTC. Raises OSError if the store's folder takes nothing more.
+    One is kept in `receipts/` of the store, and one is put into the card's folder where that lies in an inbox, or beside it
+    where the folder cannot be written to. Receipts of states that are no longer in are withdrawn. `now` is UTC. Raises
+    OSError if the store's folder takes nothing more.
     """
     if config.cards.receipt == "none":
         return 0
@@ -44,7 +44,7 @@ def give_receipts(config: Config, now: datetime, *, in_cards: bool = True) -> in
             failures.setdefault(failure.card_id, []).append(failure)
     for name, card in new.items():
         text = receipt(card, failures.get(card.card_id, []), copied=_is_a_copy(config, card), published_at=now)
-        if in_cards and config.cards.receipt == "card" and card.archive is None and _in_an_inbox(config, card):
+        if config.cards.receipt == "card" and card.archive is None and _in_an_inbox(config, card):
             _put(card, text)
         # Last, because what lies here is taken for given.
         write_bytes(folder / name, text.encode("utf-8"))

@@ -48,7 +48,7 @@ class Upkeep:
         """Finish what an earlier run was cut off in; to be called before the inboxes are looked at."""
         archive = self._archive
         if archive is not None:
-            self._attempt("the archive", lambda: archive.settle(self._now()))
+            self._attempt("the archive", archive.settle)
 
     def published(self) -> None:
         """Take notice that a copy was published: it may hold cards that have no receipt yet."""

@@ -160,7 +160,7 @@ def test_a_move_that_is_cut_off_anywhere_is_finished_and_loses_nothing(
             Archive(station.config, station.database).move_published(NOW)
     assert tree(folder / "L01_CAM1") == before if (folder / "L01_CAM1").exists() else tree(card) == before
     archive = Archive(station.config, station.database)
-    archive.settle(NOW)
+    archive.settle()
     archive.move_published(NOW)
     assert tree(folder / "L01_CAM1") == before
     assert list(card.parent.iterdir()) == []
@@ -230,14 +230,14 @@ def test_the_same_card_dropped_again_goes_only_if_the_archive_holds_it_byte_for_
     whole, facts = spoilt.read_bytes(), spoilt.stat()
     spoilt.write_bytes(whole[:-1] + b"\x00")
     os.utime(spoilt, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    Archive(station.config, station.database).settle(NOW)
+    Archive(station.config, station.database).settle()
     left = {path.name: path.read_bytes() for path in card.parent.rglob("*.JPG")}
     assert left == {"IMG_0001.JPG": whole}
     assert card.is_dir(), "where it is seen and read as a card again"
     shutil.rmtree(card)
     spoilt.write_bytes(whole)
     shutil.copytree(staged, card)
-    Archive(station.config, station.database).settle(NOW)
+    Archive(station.config, station.database).settle()
     assert not list(card.parent.iterdir())
 
 
@@ -249,7 +249,7 @@ def test_an_archive_that_is_not_mounted_is_waited_for(station: Store, make_card:
     with station.database.writing() as connection:
         set_archive(connection, card_id, str(folder / "away" / "L01_CAM1"), NOW)
     shutil.rmtree(card)
-    Archive(station.config, station.database).settle(NOW)
+    Archive(station.config, station.database).settle()
     assert station.rows("SELECT archive_path FROM raw.card") == [(str(folder / "away" / "L01_CAM1"),)]
 
 
@@ -296,9 +296,9 @@ def test_a_card_that_cannot_leave_its_folder_is_not_said_to_lie_in_the_archive(
         patch.setattr("ctwatch.card_folder.rename", refuse)
         move(station)
     if not (folder / "L01_CAM1").exists():
-        Archive(station.config, station.database).settle(NOW)
+        Archive(station.config, station.database).settle()
     assert move(station) in (0, 1)
-    Archive(station.config, station.database).settle(NOW)
+    Archive(station.config, station.database).settle()
     assert tree(folder / "L01_CAM1") == before
     assert station.rows("SELECT archive_path FROM raw.card") == [(str(folder / "L01_CAM1"),)]
     assert not card.exists()
