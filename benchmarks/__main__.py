@@ -9,6 +9,12 @@ from pathlib import Path
 _PHOTOGRAPHS = ("images", 240, "photographs of 3 megapixels to make and process")
 BENCHMARKS = {
     "roofline": _PHOTOGRAPHS,
+    "naive": _PHOTOGRAPHS,
+    "peers": ("images", 12, "photographs of 12 megapixels to prepare"),
+    "inference": ("frames", 64, "frames that each network is shown"),
+    "scale": ("frames", 10_000_000, "frames of the largest of three sizes; also a half and a quarter of them"),
+    "memory": ("images", 20_000, "photographs of the large card; the small one has 1,000"),
+    "startup": ("runs", 5, "starts of each command"),
     "training": _PHOTOGRAPHS,
     "histories": ("observations", 10_000_000, "detections to make histories of; also a half and a quarter of them"),
 }

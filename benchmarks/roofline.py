@@ -10,31 +10,26 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.photographs import MEGAPIXELS_3, has_animal, write_card
 from ctwatch import card, panel
 from ctwatch.config.sections import Config, Models, Store
 from ctwatch.decode import decode
-from ctwatch.demo.scenes import RESERVED_LOCATIONS, SPECIES, burst
-from ctwatch.demo.station import CARDS, maker_note, photograph
 from ctwatch.panel import Panel
 from ctwatch.pipeline import Pipeline
 from ctwatch.store.database import Database
 from ctwatch.store.preparation import prepare
-
-SIZE = (1536, 2048)
-_FRAMES = 3
 
 
 def measure(images: int, rounds: int) -> dict[str, float | int | str]:
     """Return images per second of each way, medians over interleaved rounds, and their ratio to the bound."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "L01_BENCH"
-        _write_card(root, images)
+        write_card(root, images)
         config = Config(models=Models(empty="bundled", species="bundled"), base=Path(folder))
         loaded = panel.load(config)
         paths = sorted(root.rglob("*.JPG"))
@@ -52,7 +47,7 @@ def measure(images: int, rounds: int) -> dict[str, float | int | str]:
     bound = 1 / (1 / medians["decode"] + 1 / medians["networks"])
     return {
         "images": len(paths),
-        "megapixels": round(SIZE[0] * SIZE[1] / 1e6, 2),
+        "megapixels": round(MEGAPIXELS_3[0] * MEGAPIXELS_3[1] / 1e6, 2),
         "cores": len(os.sched_getaffinity(0)),
         "torch_threads": torch.get_num_threads(),
         "decode_images_per_s": medians["decode"],
@@ -63,28 +58,6 @@ def measure(images: int, rounds: int) -> dict[str, float | int | str]:
         "bound_images_per_s": bound,
         "ratio": medians["process"] / bound,
     }
-
-
-def _write_card(root: Path, images: int) -> None:
-    """Write bursts of which a quarter holds an animal, as on real cards."""
-    moment = datetime(2026, 5, 1, 7)
-    for event in range(images // _FRAMES):
-        species = SPECIES[event // 4 % len(SPECIES)] if event % 4 == 0 else None
-        frames = burst(
-            location=RESERVED_LOCATIONS + 9,
-            species=species,
-            night=event % 3 == 0,
-            frames=_FRAMES,
-            seed=event,
-            size=SIZE,
-        )
-        for index, frame in enumerate(frames, 1):
-            note = maker_note(CARDS[0], "M", index, _FRAMES, event, 20)
-            number = event * _FRAMES + index
-            path = root / "DCIM" / "100RECNX" / f"RCNX{number:04d}.JPG"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(photograph(frame.pixels, moment + timedelta(seconds=index), note))
-        moment += timedelta(minutes=17)
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -109,7 +82,7 @@ def _decoded(paths: list[Path], loaded: Panel) -> list[panel.Pixels]:
 
 def _forward_all(pixels: list[panel.Pixels], loaded: Panel, batch_size: int) -> None:
     """The empty filter on all frames, the species models on the quarter that they see in `process`."""
-    species = [frame for number, frame in enumerate(pixels) if number // _FRAMES % 4 == 0]
+    species = [frame for number, frame in enumerate(pixels) if has_animal(number)]
     for ensemble, frames in ((loaded.empty, pixels), (loaded.species, species)):
         for start in range(0, len(frames), batch_size):
             if ensemble is not None:
