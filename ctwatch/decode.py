@@ -5,6 +5,8 @@ antialiasing: measured 2 to 4 times faster than decoding whole, at a mean differ
 """
 
 import warnings
+from collections.abc import Sequence
+from contextlib import suppress
 from io import BytesIO
 
 import numpy as np
@@ -25,6 +27,17 @@ MAX_PIXELS = 150_000_000
 MAX_SCANS = 200
 """A progressive JPEG has about ten; each costs a pass over the whole picture, so thousands would hold up its card for hours."""
 OVERSAMPLING = 2
+"""Against decoding whole, mean levels of 255 and largest change of a probability of the bundled models, 447 to 603 photographs:
+
+| at least | difference | filter | species | most probable species the same |
+|---|---|---|---|---|
+| 2 times | 0.30 | 0.023 | 0.023 | 99.6 % |
+| 1.4 times | 0.74 | 0.087 | 0.074 | 98.0 % |
+| once | 1.17 | 0.087 | 0.200 | 97.0 % |
+
+So 2 it is, although 1.4 would save a quarter of the time at 3 megapixels.
+"""
+_SCALES = (8, 4, 2, 1)
 
 # Pillow's own limit warns first and raises later; ours, checked on the header, says the same once.
 Image.MAX_IMAGE_PIXELS = None
@@ -46,19 +59,30 @@ def decode(data: bytes, canvas: Canvas) -> NDArray[np.uint8]:
 
     Returns an array (3, height, width), uint8. Raises `UnusableImage` for anything that is not a whole photograph.
     """
-    with _opened(data) as image:
-        return _squashed(_upright_rgb(image, canvas.width, canvas.height), canvas)
+    (pixels,), _ = decode_onto(data, (canvas,))
+    return pixels
 
 
-def decode_with_miniature(data: bytes, canvas: Canvas) -> tuple[NDArray[np.uint8], Miniature]:
-    """Decode a photograph once, onto a canvas as `decode` does and to the miniature of the whole frame, strips and all.
+def decode_onto(
+    data: bytes, canvases: Sequence[Canvas], *, with_miniature: bool = False
+) -> tuple[list[NDArray[np.uint8]], Miniature | None]:
+    """Decode a photograph onto several canvases, each as `decode` would: once for every scale that they need.
 
-    Raises `UnusableImage`.
+    The miniature is of the whole frame, strips and all, from the first canvas's scale. Raises `UnusableImage`.
     """
-    with _opened(data) as image:
-        upright = _upright_rgb(image, canvas.width, canvas.height)
-        small = upright.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR, reducing_gap=2.0)
-        return _squashed(upright, canvas), miniature(np.asarray(small, dtype=np.uint8))
+    made: dict[Canvas, NDArray[np.uint8]] = {}
+    small: Miniature | None = None
+    for first in canvases:
+        if first in made:
+            continue
+        with _opened(data) as image:
+            scales = {canvas: _scale(image, canvas.width, canvas.height) for canvas in canvases}
+            upright = _upright_rgb(image, scales[first])
+            if with_miniature and small is None:
+                shrunk = upright.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR, reducing_gap=2.0)
+                small = miniature(np.asarray(shrunk, dtype=np.uint8))
+            made |= {canvas: _squashed(upright, canvas) for canvas, scale in scales.items() if scale == scales[first]}
+    return [made[canvas] for canvas in canvases], small
 
 
 def decode_for_people(data: bytes, max_width: int, max_height: int) -> NDArray[np.uint8]:
@@ -67,7 +91,7 @@ def decode_for_people(data: bytes, max_width: int, max_height: int) -> NDArray[n
     Returns an array (height, width, 3), uint8. Raises `UnusableImage`.
     """
     with _opened(data) as image:
-        upright = _upright_rgb(image, max_width, max_height)
+        upright = _upright_rgb(image, _scale(image, max_width, max_height))
         scale = min(max_width / upright.width, max_height / upright.height, 1.0)
         size = (max(1, round(upright.width * scale)), max(1, round(upright.height * scale)))
         return np.asarray(upright.resize(size, Image.Resampling.BILINEAR), dtype=np.uint8)
@@ -115,26 +139,28 @@ def _squashed(upright: Image.Image, canvas: Canvas) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.asarray(squashed, dtype=np.uint8).transpose(2, 0, 1))
 
 
-def _upright_rgb(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Load at a scale of at least `OVERSAMPLING` times the size asked for, turn upright, convert to RGB."""
+def _scale(image: Image.Image, width: int, height: int) -> int:
+    """Return which of libjpeg's scales (1 / n) is the smallest with at least `OVERSAMPLING` times the size asked for."""
     source_width, source_height = image.size
     factor = min(source_width / max(1, width), source_height / max(1, height)) / OVERSAMPLING
-    if factor >= 2 and image.format in ("JPEG", "MPO"):
-        image.draft(image.mode, (int(source_width / factor), int(source_height / factor)))
+    if factor < 2 or image.format not in ("JPEG", "MPO"):
+        return 1
+    whole = min(source_width // int(source_width / factor), source_height // int(source_height / factor))
+    return max(scale for scale in _SCALES if scale <= whole)
+
+
+def _upright_rgb(image: Image.Image, scale: int) -> Image.Image:
+    """Load at a scale, turn upright, convert to RGB; what is RGB and upright already is not copied."""
+    if scale > 1:
+        image.draft(image.mode, (image.width // scale, image.height // scale))
     image.load()
-    upright = _transposed(image)
-    if upright.mode in ("I;16", "I;16B", "I;16L", "I"):
-        levels = np.asarray(upright).astype(np.int64) >> 8
-        upright = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
-    return upright.convert("RGB")
-
-
-def _transposed(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:
-        # A broken EXIF block says nothing about which way is up; the pixels are as good as before.
-        return image
+    # A broken EXIF block says nothing about which way is up; the pixels are as good as before.
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
+        levels = np.asarray(image).astype(np.int64) >> 8
+        return Image.fromarray(levels.clip(0, 255).astype(np.uint8)).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _reason(error: Exception) -> str:

@@ -6,6 +6,7 @@ START_OF_SCAN = 0xDA
 APP1 = 0xE1
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xDA)})
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC9})
 _SIGNATURES = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -54,7 +55,17 @@ def has_end(data: bytes) -> bool:
 
 
 def scan_count(data: bytes) -> int:
-    """Return how many scans the first picture of a JPEG has; picture data itself never looks like a marker."""
+    """Return how many scans the first picture of a JPEG has; picture data itself never looks like a marker.
+
+    Where the first scan of a sequential picture holds all its components there is no second one (decoders refuse it), so
+    that the data of nearly all photographs need not be searched, which costs a tenth of decoding them.
+    """
+    sequential, components = False, 0
+    for marker, start, end in segments(data):
+        if marker in _FRAME_HEADERS and end - start > 5:
+            sequential, components = marker in _SEQUENTIAL, data[start + 5]
+        elif marker == START_OF_SCAN and sequential and start < end and data[start] == components:
+            return 1
     first = _first_scan(data)
     end = data.find(b"\xff\xd9", first)
     return 1 + data.count(b"\xff\xda", first, end if end >= 0 else len(data))

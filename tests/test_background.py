@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter
 from ctwatch import background
 from ctwatch.background import HEIGHT, LEAST_NEIGHBOURS, NEIGHBOURS, SPELL_S, WIDTH, blank_evidence, miniature
 from ctwatch.config import Config
-from ctwatch.decode import decode, decode_with_miniature
+from ctwatch.decode import decode, decode_onto
 from ctwatch.demo.scenes import RESERVED_LOCATIONS, SPECIES, burst
 from ctwatch.domain import Canvas
 from ctwatch.ensemble import Averaging, average_present, with_opinion
@@ -331,12 +331,15 @@ def place(inbox: Path, name: str, numbers: range) -> Path:
 def test_the_miniature_comes_of_the_same_decoding(canvas: Canvas) -> None:
     """The canvas is what `decode` gives to the bit; the miniature is the whole frame, whatever is cut off the canvas."""
     data = saved(scenery(1), 1)
-    pixels, small = decode_with_miniature(data, canvas)
+    (pixels,), small = decode_onto(data, [canvas], with_miniature=True)
+    _, whole = decode_onto(data, [Canvas(96, 128)], with_miniature=True)
+    _, grey = decode_onto(saved(scenery(1).convert("L"), 1), [canvas], with_miniature=True)
+    assert small is not None and whole is not None and grey is not None
     assert np.array_equal(pixels, decode(data, canvas))
     assert small.pixels.shape == (HEIGHT, WIDTH) and small.pixels.dtype == np.uint8
-    assert np.abs(small.pixels.astype(int) - decode_with_miniature(data, Canvas(96, 128))[1].pixels).max() <= 4
+    assert np.abs(small.pixels.astype(int) - whole.pixels).max() <= 4
     assert small.colour >= background.INFRARED_BELOW
-    assert decode_with_miniature(saved(scenery(1).convert("L"), 1), canvas)[1].colour == 0
+    assert grey.colour == 0
 
 
 def blank_of_frames(store: Store) -> dict[str, float]:

@@ -14,11 +14,12 @@ import pytest
 from conftest import photograph
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 from test_exif import png
 
-from ctwatch.decode import UnusableImage, decode, decode_for_people
+from ctwatch.decode import UnusableImage, decode, decode_for_people, decode_onto
 from ctwatch.domain import Canvas, Failure
+from ctwatch.jpeg import scan_count
 
 CANVAS = Canvas(32, 32)
 
@@ -139,6 +140,51 @@ def test_a_photograph_of_endless_scans_is_refused() -> None:
     assert decode(whole, CANVAS).shape == (3, 32, 32)
     last = whole.rindex(b"\xff\xda")
     assert failure_of(whole[:last] + whole[last:-2] * 5000 + whole[-2:]) is Failure.UNREADABLE
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_photograph_is_decoded_once_for_every_scale_that_its_canvases_need(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And each canvas is what `decode` gives to the bit, whichever others are asked for with it, in whatever order."""
+    pixels = np.random.default_rng(3).integers(0, 255, (600, 800, 3), dtype=np.uint8)
+    data = saved(Image.fromarray(pixels), kind)
+    half, eighth = (Canvas(100, 120), Canvas(90, 90, 0.1, 0.05), Canvas(120, 100)), (Canvas(32, 32), Canvas(24, 30))
+    alone = {canvas: decode(data, canvas) for canvas in (*half, *eighth)}
+    loads: list[tuple[int, int]] = []
+    load = ImageFile.ImageFile.load
+
+    def counted(image: ImageFile.ImageFile) -> object:
+        if image.tile:
+            loads.append(image.size)
+        return load(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", counted)
+    for asked, sizes in (
+        (half, [(400, 300)]),
+        (eighth, [(100, 75)]),
+        ((half[0], eighth[0], half[2], eighth[1], half[0]), [(400, 300), (100, 75)]),
+    ):
+        loads.clear()
+        together, _ = decode_onto(data, asked, with_miniature=True)
+        assert all(np.array_equal(told, alone[canvas]) for told, canvas in zip(together, asked, strict=True))
+        assert loads == (sizes if kind == "JPEG" else [(800, 600)])
+
+
+@pytest.mark.parametrize(("options", "scans"), [({}, 1), ({"progressive": True}, 10), ({"subsampling": 1}, 1)])
+def test_the_data_of_a_sequential_photograph_is_not_searched_for_scans(options: dict[str, object], scans: int) -> None:
+    """Its first scan says that it is the only one; of a progressive one all are counted."""
+
+    class Counting(bytes):
+        searched = 0
+
+        def count(self, *arguments: object) -> int:
+            Counting.searched += 1
+            return super().count(*arguments)  # type: ignore[arg-type]
+
+    data = Counting(saved(halves().resize((200, 300)), "JPEG", **options))
+    assert scan_count(data) == scans
+    assert Counting.searched == (scans > 1)
 
 
 @pytest.mark.parametrize("data", [b"", b"text, renamed", b"GIF89a" + bytes(50), b"%PDF-1.4", b"\xff\xd8\xff\xd9"])

@@ -20,7 +20,7 @@ from test_exif import png
 from workers import descendants, seconds_of, slow_photograph, stat_fields, strike_the_busy, wait_for
 
 from ctwatch.card import snapshot
-from ctwatch.decode import decode, decode_with_miniature
+from ctwatch.decode import decode, decode_onto
 from ctwatch.decoding import Decoders, ReadFile, ReadingRules, Unanswered, Verdicts, Wanted
 from ctwatch.domain import Canvas, Failure, FileStat, Quarantined
 from ctwatch.identity import content_id
@@ -65,7 +65,8 @@ def test_what_comes_back_is_what_decoding_here_gives(tmp_path: Path, decoders: D
     assert told.media.media_id == content_id(data)
     assert (told.media.timestamp.value, told.media.camera.serial) == (moment_of(1), "S\u00e91")
     assert (told.media.width, told.media.height, told.failure) == (640, 480, None)
-    first, small = decode_with_miniature(data, CANVASES[0])
+    (first,), small = decode_onto(data, CANVASES[:1], with_miniature=True)
+    assert small is not None
     assert told.pixels is not None
     assert told.miniature is not None
     assert np.array_equal(told.pixels[CANVASES[0]], first)

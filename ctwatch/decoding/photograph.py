@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ctwatch import exif, maker_notes, timeline
 from ctwatch.background import Miniature
-from ctwatch.decode import UnusableImage, decode, decode_with_miniature
+from ctwatch.decode import UnusableImage, decode_onto
 from ctwatch.domain import Canvas, CaptureMethod, Failure, FileStat, Media
 
 VERIFYING_CANVAS = Canvas(32, 32)
@@ -92,15 +92,9 @@ def media_of(data: bytes, media_id: str, file: FileStat, rules: ReadingRules) ->
 
 
 def picture_of(data: bytes, mediatype: str, wanted: Wanted) -> Picture:
-    """Decode a photograph onto every canvas; a miniature comes of the first one's decoding."""
-    first, *others = wanted.canvases or (VERIFYING_CANVAS,)
-    small: Miniature | None = None
+    """Decode a photograph onto every canvas."""
     try:
-        if wanted.miniatures:
-            pixels, small = decode_with_miniature(data, first)
-        else:
-            pixels = decode(data, first)
-        return Picture([pixels, *(decode(data, canvas) for canvas in others)], small)
+        return Picture(*decode_onto(data, wanted.canvases or (VERIFYING_CANVAS,), with_miniature=wanted.miniatures))
     except UnusableImage as error:
         if error.failure is Failure.NOT_AN_IMAGE:
             return Picture(failure=Failure.UNREADABLE, detail=f"{mediatype} of a kind that cannot be decoded")
