@@ -194,7 +194,8 @@ def _probabilities(
         logits[:, 0] = sharpness * np.where(lively, -1.0, 1.0) + rng.standard_normal(len(lively))
         logits[:, 1] = 0.0
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
+    shares: NDArray[np.float32] = (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 def _derive(database: Database, models: Models) -> None:

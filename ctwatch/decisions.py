@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctwatch.domain import BLANK, ObservationType
-from ctwatch.ensemble import Averaging, average_present, describe, pool
+from ctwatch.ensemble import Averaging, average_present, describe_all, pool
 from ctwatch.events import Grouping
 
 _TYPE_OF_LABEL = {
@@ -113,6 +113,8 @@ def decide_frames(scores: Scores, thresholds: Thresholds, averaging: Averaging) 
     blank = is_blank(scores, thresholds)
     looked = scores.readable & (~np.isnan(scores.blank) | _has_species(scores))
     species = _averaged(scores, averaging)
+    named = np.flatnonzero(looked & ~blank & _has_species(scores))
+    top = dict(zip(named.tolist(), describe_all(species[named], scores.labels), strict=True))
     decisions = []
     for row in range(len(scores.readable)):
         if not scores.readable[row]:
@@ -121,10 +123,10 @@ def decide_frames(scores: Scores, thresholds: Thresholds, averaging: Averaging) 
             decision = _unclassified(row, (Review.NOT_CLASSIFIED,))
         elif blank[row]:
             decision = _blank(row, float(scores.blank[row]), thresholds)
-        elif np.isnan(species[row, 0]) if species.shape[1] else True:
+        elif row not in top:
             decision = _animal_without_species(row, float(scores.blank[row]), scores.labels)
         else:
-            decision = _species(row, species[row], scores.labels, thresholds)
+            decision = _species(row, top[row], scores.labels, thresholds)
         decisions.append(decision)
     return decisions
 
@@ -153,6 +155,7 @@ def decide_events(
     species_event, starts = np.unique(event[positions], return_index=True)
     frames = _averaged(scores, averaging)[rows[positions]]
     pooled = pool(frames, starts, pooling)
+    top = describe_all(pooled, scores.labels)
     agreed = _agreement(scores.members[rows[positions]], starts, pooled, pooling)
     index_of = {int(number): index for index, number in enumerate(species_event)}
     also = _confident_on_some_frame(frames, event[positions], thresholds)
@@ -170,7 +173,7 @@ def decide_events(
             decisions.append(_animal_without_species(number, float(least_blank[number]), scores.labels))
         else:
             index = index_of[number]
-            main = _species(number, pooled[index], scores.labels, thresholds)
+            main = _species(number, top[index], scores.labels, thresholds)
             if agreed[index] < thresholds.agreement and main.label is not None:
                 main = _with_review(main, Review.MEMBERS_DISAGREE)
             decisions.extend(_with_others(main, also.get(number, {}), scores.labels))
@@ -241,10 +244,10 @@ def _has_species(scores: Scores) -> NDArray[np.bool_]:
     return np.asarray(~np.isnan(scores.members[:, :, 0]).all(axis=1))
 
 
-def _species(unit: int, p: NDArray[np.float64], labels: Sequence[str], thresholds: Thresholds) -> Decision:
-    top = tuple(describe(p, labels))
+def _species(unit: int, best: Sequence[tuple[str, float]], labels: Sequence[str], thresholds: Thresholds) -> Decision:
+    top = tuple(best)
     label, probability = top[0]
-    if probability < thresholds.species[list(labels).index(label)]:
+    if probability < thresholds.species[labels.index(label)]:
         return Decision(unit, ObservationType.UNKNOWN, None, probability, top, (Review.LOW_CONFIDENCE,))
     kind = observation_type(label)
     if kind is ObservationType.BLANK:

@@ -1,5 +1,6 @@
 """What follows from media and predictions: events and observations, recomputed whole per deployment."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from ctwatch.decisions import Scores, Thresholds
 from ctwatch.domain import BLANK, ModelInfo
 from ctwatch.ensemble import Averaging, average_present, with_opinion
 from ctwatch.identity import derived_id
-from ctwatch.observation_rows import ObservationRows
+from ctwatch.observation_rows import observation_columns
 from ctwatch.opinions import ImportLimits, decide, voices
 from ctwatch.store import derived, labels
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import duckdb
 
 _DEFAULT_BLANK_THRESHOLD = 0.5
+FRAMES_AT_ONCE = 4096
+"""Frames that are decided about at once, so that a deployment of any length takes as much memory as one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,35 +90,12 @@ def derive(
         time_lapse=media["time_lapse"].astype(bool),
         sequence_number=media["sequence_number"].astype(np.int64),
         event_number=media["event_number"].astype(np.int64),
-        file_order=events.file_order(list(media["file_path"]), list(media["media_id"])),
+        file_order=events.file_order(media.pop("file_path").tolist(), media["media_id"].tolist()),
     )
     grouping = events.group(frames, config.events.rule())
     ids = events.event_ids(frames, grouping)
-    event_of_frame = np.full(len(frames), -1, dtype=np.int64)
-    event_of_frame[grouping.order] = grouping.event_of_position()
-    background = np.full(len(frames), np.nan)
-    if config.decisions.background and models.empty:
-        background = _background(connection, frames, grouping, event_of_frame)
-    verdict = decide(
-        _scores(connection, media, config, models, background),
-        grouping,
-        thresholds(config, models),
-        Averaging(config.decisions.averaging),
-        Averaging(config.decisions.event_pooling),
-        voices(labels.said_by_people(connection, frames.media_id), labels.said_by_imports(connection, frames.media_id)),
-        import_limits(config),
-    )
     starts, ends = _spans(frames, grouping)
-    rows = ObservationRows(deployment_id, models.classified_by)
-    for decision in verdict.events:
-        number = decision.unit
-        rows.add(decision, verdict.machine_events[number], ids[number], None, starts[number], ends[number])
-    for decision in verdict.frames:
-        row = decision.unit
-        event_id = ids[event_of_frame[row]] if event_of_frame[row] >= 0 else None
-        taken = frames.timestamp[row] if frames.trusted[row] else np.datetime64("NaT", "us")
-        rows.add(decision, verdict.machine_frames[row], event_id, str(frames.media_id[row]), taken, taken)
-    positions = np.arange(len(grouping.order)) - np.repeat(grouping.starts, grouping.sizes())
+    event_of_position = grouping.event_of_position()
     derived.replace(
         connection,
         deployment_id,
@@ -125,17 +105,14 @@ def derive(
             "event_start": starts,
             "event_end": ends,
             "media_count": grouping.sizes(),
-            "timestamp_trusted": frames.trusted[grouping.order[grouping.starts]]
-            if len(grouping)
-            else np.empty(0, bool),
+            "timestamp_trusted": frames.trusted[grouping.order[grouping.starts]],
         },
         event_media={
-            "event_id": [ids[number] for number in grouping.event_of_position()],
+            "event_id": [ids[number] for number in event_of_position.tolist()],
             "deployment_id": [deployment_id] * len(grouping.order),
             "media_id": frames.media_id[grouping.order],
-            "position": positions,
+            "position": np.arange(len(grouping.order)) - grouping.starts[event_of_position],
         },
-        observation=rows.columns(),
         media_time={
             "media_id": frames.media_id,
             "deployment_id": [deployment_id] * len(frames),
@@ -144,6 +121,45 @@ def derive(
             "timestamp_issue": issues,
         },
     )
+    # Frames as they were taken, event after event; those of time-lapse, each its own, come last.
+    lapsed = np.flatnonzero(frames.time_lapse)
+    order = np.concatenate([grouping.order, lapsed[np.argsort(frames.file_order[lapsed])]])
+    taken = np.where(trusted, times, np.datetime64("NaT", "us"))[order]
+    members = [model.model_id for model in (*models.empty, *models.species)]
+    with derived.in_order(connection, frames.media_id[order], members):
+        background = np.full(len(order), np.nan)
+        if config.decisions.background and models.empty:
+            own = np.concatenate([event_of_position, len(grouping) + np.arange(len(event_of_position), len(order))])
+            background = _background(connection, taken, own)
+        for first, last in grouping.parts(len(order), FRAMES_AT_ONCE):
+            part, rows = grouping.between(first, last), order[first:last]
+            readable = media["readable"][rows].astype(bool)
+            verdict = decide(
+                _scores(connection, first, last, readable, config, models, background[first:last]),
+                part,
+                thresholds(config, models),
+                Averaging(config.decisions.averaging),
+                Averaging(config.decisions.event_pooling),
+                voices(labels.said_by_people(connection, first, last), labels.said_by_imports(connection, first, last)),
+                import_limits(config),
+            )
+            number = int(np.searchsorted(grouping.starts, first))
+            here = ids[number : number + len(part)]
+            of_frames = [here[event] for event in part.event_of_position().tolist()]
+            about = functools.partial(observation_columns, deployment_id, models.classified_by)
+            spans = starts[number : number + len(part)], ends[number : number + len(part)]
+            for columns in (
+                about("event", verdict.events, verdict.machine_events, here, None, spans),
+                about(
+                    "media",
+                    verdict.frames,
+                    verdict.machine_frames,
+                    [*of_frames, *[None] * (len(rows) - len(of_frames))],
+                    frames.media_id[rows].tolist(),
+                    (taken[first:last], taken[first:last]),
+                ),
+            ):
+                derived.add_observations(connection, columns)
 
 
 def import_limits(config: Config) -> ImportLimits:
@@ -182,46 +198,42 @@ def _times(
 
 
 def _background(
-    connection: "duckdb.DuckDBPyConnection",
-    frames: events.Frames,
-    grouping: events.Grouping,
-    event_of_frame: NDArray[np.int64],
+    connection: "duckdb.DuckDBPyConnection", taken: NDArray[np.datetime64], own: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """What the deployment's own background says of blank, (N,); NaN where it says nothing or there is no miniature."""
-    evidence = np.full(len(frames), np.nan)
-    rows, pixels, colour = derived.miniatures(connection, frames.media_id)
-    # In capture order, so that frames of one second stay as the camera took them; each time-lapse frame is its own event.
-    lapsed = np.flatnonzero(frames.time_lapse)
-    place = np.empty(len(frames), dtype=np.int64)
-    place[np.concatenate([grouping.order, lapsed[np.argsort(frames.file_order[lapsed])]])] = np.arange(len(frames))
-    own = np.where(event_of_frame >= 0, event_of_frame, len(grouping) + place)
-    seconds = frames.timestamp.astype("datetime64[us]").astype(np.int64) / 1e6
-    times = np.where(frames.trusted & ~np.isnat(frames.timestamp), seconds, np.nan)
-    order = np.argsort(place[rows])
-    taken = rows[order]
-    evidence[taken] = blank_evidence(pixels[order], colour[order], times[taken], own[taken])
+    """What the deployment's own background says of blank, (N,); NaN where it says nothing or there is no miniature.
+
+    Of frames in the order of `derived.in_order`, with their times, NaT where they cannot be trusted, and their events.
+    """
+    evidence = np.full(len(taken), np.nan)
+    places, pixels, colour = derived.miniatures(connection)
+    seconds = np.where(np.isnat(taken), np.nan, taken.astype("datetime64[us]").astype(np.int64) / 1e6)
+    evidence[places] = blank_evidence(pixels, colour, seconds[places], own[places])
     return evidence
 
 
 def _scores(
     connection: "duckdb.DuckDBPyConnection",
-    media: dict[str, NDArray[Any]],
+    first: int,
+    last: int,
+    readable: NDArray[np.bool_],
     config: Config,
     models: Models,
     background: NDArray[np.float64],
 ) -> Scores:
+    """What the ensembles said about the frames at some places of `derived.in_order`."""
     averaging = Averaging(config.decisions.averaging)
-    readable = media["readable"].astype(bool)
+
+    def said(members: Sequence[ModelInfo]) -> NDArray[np.float32]:
+        names = members[0].labels if members else ()
+        return derived.predictions(connection, first, last, [model.model_id for model in members], len(names))
+
     blank = np.full(len(readable), np.nan)
     if models.empty:
         names = models.empty[0].labels
-        p = derived.predictions(connection, media["media_id"], [model.model_id for model in models.empty], len(names))
-        p = with_opinion(p, names.index(BLANK), background)
+        p = with_opinion(said(models.empty), names.index(BLANK), background)
         blank = average_present(p, averaging)[:, names.index(BLANK)]
     species_labels = models.species[0].labels if models.species else ()
-    members = derived.predictions(
-        connection, media["media_id"], [model.model_id for model in models.species], len(species_labels)
-    )
+    members = said(models.species)
     if not models.empty and BLANK in species_labels:
         blank = average_present(members, averaging)[:, species_labels.index(BLANK)]
     return Scores(readable, blank, members, species_labels)

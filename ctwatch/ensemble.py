@@ -96,7 +96,17 @@ def ranking(averaged: NDArray[np.float64], highest: NDArray[np.float64] | None =
 
 def describe(averaged: NDArray[np.float64], labels: Sequence[str]) -> list[tuple[str, float]]:
     """Return the best labels of one vector with their probabilities, best first."""
-    return [(labels[index], float(averaged[index])) for index in ranking(averaged)]
+    return describe_all(averaged[None], labels)[0]
+
+
+def describe_all(averaged: NDArray[np.float64], labels: Sequence[str]) -> list[list[tuple[str, float]]]:
+    """Return the best labels of each of N vectors, (N, K), with their probabilities, best first."""
+    best = ranking(averaged)
+    values = np.take_along_axis(averaged, best, axis=-1)
+    return [
+        [(labels[index], p) for index, p in zip(row, of_row, strict=True)]
+        for row, of_row in zip(best.tolist(), values.tolist(), strict=True)
+    ]
 
 
 def _only_top(values: NDArray[np.float64]) -> NDArray[np.float64]:

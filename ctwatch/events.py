@@ -8,13 +8,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ctwatch.identity import derived_id
 
-_DIGITS = re.compile(r"([0-9]+)")
+_DIGITS = re.compile(r"[0-9]+")
 
 
 class EventMode(StrEnum):
@@ -79,25 +80,37 @@ class Grouping:
         """The event's number for each position in `order`."""
         return np.repeat(np.arange(len(self.starts), dtype=np.int64), self.sizes())
 
+    def parts(self, count: int, size: int) -> list[tuple[int, int]]:
+        """Cut `count` positions, those behind `order` standing alone, into runs (first, behind the last) of whole events.
+
+        Each run has `size` positions and the rest of the event that it ends in.
+        """
+        begins = np.concatenate([self.starts, np.arange(len(self.order), count + 1)])
+        cuts = np.unique(begins[np.searchsorted(begins, np.arange(0, count + size, size).clip(max=count))])
+        return list(pairwise(cuts.tolist()))
+
+    def between(self, first: int, last: int) -> "Grouping":
+        """The events that begin at positions from `first` to before `last`, of frames numbered anew in this order."""
+        starts = self.starts[slice(*np.searchsorted(self.starts, [first, last]))]
+        return Grouping(np.arange(max(0, min(last, len(self.order)) - first)), starts - first)
+
 
 def file_order(paths: Sequence[str], media_ids: Sequence[str]) -> NDArray[np.int64]:
     """Rank files as a person counts them: 100RECNX before 101RECNX, IMG_9 before IMG_10; same names by content id."""
 
-    def natural(row: int) -> tuple[list[tuple[int, str]], str]:
-        # Splitting puts text at even places and digits at odd ones, so like is always compared with like.
-        parts = _DIGITS.split(paths[row].lower())
-        return [_as_number(part) if place % 2 else (0, part) for place, part in enumerate(parts)], media_ids[row]
-
+    keys = [(_DIGITS.sub(_as_number, path.lower()), media_id) for path, media_id in zip(paths, media_ids, strict=True)]
     ranks = np.empty(len(paths), dtype=np.int64)
-    for rank, row in enumerate(sorted(range(len(paths)), key=natural)):
-        ranks[row] = rank
+    ranks[sorted(range(len(paths)), key=keys.__getitem__)] = np.arange(len(paths))
     return ranks
 
 
-def _as_number(digits: str) -> tuple[int, str]:
-    """Return a key that orders strings of digits by value, however long: int() refuses very long ones."""
-    significant = digits.lstrip("0")
-    return len(significant), significant
+def _as_number(digits: re.Match[str]) -> str:
+    """Return digits so that they are ordered by value: how many count, then these.
+
+    They stand between zero characters, which no path has: text that ends where a number begins comes before longer text.
+    """
+    significant = digits[0].lstrip("0")
+    return f"\0{chr(len(significant))}{significant}\0"
 
 
 def group(frames: Frames, rule: EventRule) -> Grouping:

@@ -22,6 +22,5 @@ def derived_id(*parts: str) -> str:
     digest = hashlib.blake2b(digest_size=12)
     for part in parts:
         encoded = part.encode("utf-8", "surrogateescape")
-        digest.update(len(encoded).to_bytes(8, "big"))
-        digest.update(encoded)
+        digest.update(len(encoded).to_bytes(8, "big") + encoded)
     return digest.hexdigest()

@@ -1,9 +1,9 @@
 """Decisions as rows of the table of observations: names, ids, who decided, and what the machines said beside it."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctwatch.decisions import Decision
 from ctwatch.domain import ObservationType
@@ -14,82 +14,65 @@ _NAMES = {ObservationType.HUMAN: "Homo sapiens", ObservationType.VEHICLE: None, 
 """Scientific names of what is no animal, whatever the models call it."""
 
 
-class ObservationRows:
-    """Observations of one deployment, gathered row by row."""
+def observation_columns(
+    deployment_id: str,
+    classified_by: str | None,
+    level: str,
+    decisions: Sequence[Decision],
+    beside: Mapping[int, Sequence[Decision]],
+    event_ids: Sequence[str | None],
+    media_ids: Sequence[str] | None,
+    spans: tuple[NDArray[np.datetime64], NDArray[np.datetime64]],
+) -> Columns:
+    """Return decisions about events or about photographs of one deployment as columns, in their order.
 
-    def __init__(self, deployment_id: str, classified_by: str | None) -> None:
-        """Take the deployment and the name of the ensembles that decided."""
-        self._deployment_id, self._classified_by = deployment_id, classified_by
-        self._rows: list[tuple[Any, ...]] = []
-
-    def add(
-        self,
-        decision: Decision,
-        by_machine: Sequence[Decision],
-        event_id: str | None,
-        media_id: str | None,
-        start: np.datetime64,
-        end: np.datetime64,
-    ) -> None:
-        """Add one decision, beside it what the machines decided of the same; event level if it has no media."""
-        spoken = [item for item in by_machine if item.observation_type is not ObservationType.UNCLASSIFIED]
-        level = "event" if media_id is None else "media"
-        unclassified = decision.observation_type is ObservationType.UNCLASSIFIED
-        name = _NAMES.get(decision.observation_type, decision.label)
-        row = (
-            derived_id(level, media_id or event_id or "", _label(decision)),
-            self._deployment_id,
-            event_id,
-            media_id,
-            start,
-            end,
-            level,
-            str(decision.observation_type),
-            name,
-            None if unclassified else _who(decision, self._classified_by),
-            decision.probability,
-            [label for label, _ in decision.top],
-            [p for _, p in decision.top],
-            bool(decision.review),
-            ";".join(decision.review) or None,
-            decision.count,
-            None if unclassified else ("human" if decision.by_human else "machine"),
-            decision.classified_at,
-            [_label(item) for item in spoken],
-            [item.probability for item in spoken],
-        )
-        self._rows.append(row)
-
-    def columns(self) -> Columns:
-        """The columns, times as arrays."""
-        values = zip(*self._rows, strict=True) if self._rows else ([] for _ in _OBSERVATION)
-        columns = dict(zip(_OBSERVATION, values, strict=True))
-        times = {name: np.array(columns[name], dtype="datetime64[us]") for name in ("event_start", "event_end")}
-        return {**columns, **times}
-
-
-_OBSERVATION = (
-    "observation_id",
-    "deployment_id",
-    "event_id",
-    "media_id",
-    "event_start",
-    "event_end",
-    "observation_level",
-    "observation_type",
-    "scientific_name",
-    "classified_by",
-    "classification_probability",
-    "top_labels",
-    "top_probabilities",
-    "needs_review",
-    "review_reason",
-    "count",
-    "classification_method",
-    "classification_timestamp",
-    "machine_labels",
-    "machine_probabilities",
-)
+    Args:
+        deployment_id: The deployment.
+        classified_by: The name of the ensembles that decided where nobody else did.
+        level: "event" or "media".
+        decisions: What was decided; the units are numbers of what follows.
+        beside: By unit, what the machines decided of the same.
+        event_ids: Of each unit the event.
+        media_ids: Of each unit the photograph; None at the level of events.
+        spans: Starts and ends of each unit, NaT where its time cannot be trusted.
+    """
+    units = [decision.unit for decision in decisions]
+    events = [event_ids[unit] for unit in units]
+    media = [None if media_ids is None else media_ids[unit] for unit in units]
+    looked = [decision.observation_type is not ObservationType.UNCLASSIFIED for decision in decisions]
+    spoken = [
+        [item for item in beside[unit] if item.observation_type is not ObservationType.UNCLASSIFIED] for unit in units
+    ]
+    return {
+        "observation_id": [
+            derived_id(level, media_id or event_id or "", _label(decision))
+            for decision, event_id, media_id in zip(decisions, events, media, strict=True)
+        ],
+        "deployment_id": [deployment_id] * len(units),
+        "event_id": events,
+        "media_id": media,
+        "event_start": spans[0][units],
+        "event_end": spans[1][units],
+        "observation_level": [level] * len(units),
+        "observation_type": [str(decision.observation_type) for decision in decisions],
+        "scientific_name": [_NAMES.get(decision.observation_type, decision.label) for decision in decisions],
+        "classified_by": [
+            _who(decision, classified_by) if seen else None for decision, seen in zip(decisions, looked, strict=True)
+        ],
+        "classification_probability": [decision.probability for decision in decisions],
+        "top_labels": [[label for label, _ in decision.top] for decision in decisions],
+        "top_probabilities": [[p for _, p in decision.top] for decision in decisions],
+        "needs_review": np.array([bool(decision.review) for decision in decisions], dtype=bool),
+        "review_reason": [";".join(decision.review) or None for decision in decisions],
+        "count": [decision.count for decision in decisions],
+        "classification_method": [
+            ("human" if decision.by_human else "machine") if seen else None
+            for decision, seen in zip(decisions, looked, strict=True)
+        ],
+        "classification_timestamp": [decision.classified_at for decision in decisions],
+        "machine_labels": [[_label(item) for item in items] for items in spoken],
+        "machine_probabilities": [[item.probability for item in items] for items in spoken],
+    }
 
 
 def _label(decision: Decision) -> str:

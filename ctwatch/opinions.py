@@ -281,6 +281,6 @@ def _by_unit(decisions: Iterable[Decision]) -> dict[int, list[Decision]]:
 
 
 def _rows_of_events(grouping: Grouping) -> list[list[int]]:
-    ends = np.append(grouping.starts[1:], len(grouping.order))
+    ends = grouping.starts + grouping.sizes()
     rows = grouping.order.tolist()
     return [rows[start:end] for start, end in zip(grouping.starts.tolist(), ends.tolist(), strict=True)]

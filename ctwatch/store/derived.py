@@ -1,6 +1,7 @@
 """The derived rows of a deployment: what they are made from, and their replacement in one go."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from datetime import datetime
@@ -77,43 +78,57 @@ def media_columns(connection: duckdb.DuckDBPyConnection, deployment_id: str) -> 
     return {name: np.ma.getdata(values) if name != "timestamp" else values for name, values in columns.items()}
 
 
-def predictions(
-    connection: duckdb.DuckDBPyConnection, media_ids: NDArray[np.object_], model_ids: Sequence[str], labels: int
-) -> NDArray[np.float32]:
-    """Return what the models said about the media, (N, M, K) in the order given; NaN where one said nothing.
+@contextmanager
+def in_order(
+    connection: duckdb.DuckDBPyConnection, media_ids: NDArray[np.object_], model_ids: Sequence[str]
+) -> Iterator[None]:
+    """Give photographs places, 0 to N - 1, while a block runs, and gather what the models said of them.
 
-    `media_ids` must be sorted.
+    All predictions there are have to be looked through for those of a deployment; that is done once.
     """
-    result = np.full((len(media_ids), len(model_ids), labels), np.nan, dtype=np.float32)
-    if not len(media_ids):
-        return result
-    for member, model_id in enumerate(model_ids):
-        with registered(connection, {"media_id": media_ids}, "wanted"):
-            found = connection.execute(
-                "SELECT p.media_id, p.probabilities FROM raw.prediction p JOIN wanted USING (media_id)"
-                " WHERE p.model_id = ?",
-                [model_id],
-            ).fetchnumpy()
-        if len(found["media_id"]):
-            rows = np.searchsorted(media_ids, np.ma.getdata(found["media_id"]))
-            result[rows, member] = np.concatenate(list(found["probabilities"])).reshape(-1, labels)
+    with registered(connection, {"media_id": media_ids, "place": np.arange(len(media_ids))}, "given"):
+        connection.execute("CREATE TEMP TABLE place AS FROM given")
+    connection.execute(
+        "CREATE TEMP TABLE answer AS SELECT place, model_id, probabilities FROM raw.prediction JOIN place USING (media_id)"
+        " WHERE list_contains(?, model_id)",
+        [list(model_ids)],
+    )
+    yield
+    connection.execute("DROP TABLE temp.answer")
+    connection.execute("DROP TABLE temp.place")
+
+
+def predictions(
+    connection: duckdb.DuckDBPyConnection, first: int, last: int, model_ids: Sequence[str], labels: int
+) -> NDArray[np.float32]:
+    """Return what models said of the photographs at places from `first` to before `last`, (N, M, K); NaN: nothing.
+
+    To be called within `in_order`.
+    """
+    found = connection.execute(
+        "SELECT place - $1 AS row, list_position($3, model_id) - 1 AS member, probabilities FROM answer"
+        " WHERE place >= $1 AND place < $2 AND list_contains($3, model_id)",
+        [first, last, list(model_ids)],
+    ).fetchnumpy()
+    result = np.full((last - first, len(model_ids), labels), np.nan, dtype=np.float32)
+    if len(found["row"]):
+        said = np.concatenate(list(found["probabilities"])).reshape(-1, labels)
+        result[np.ma.getdata(found["row"]), np.ma.getdata(found["member"])] = said
     return result
 
 
 def miniatures(
-    connection: duckdb.DuckDBPyConnection, media_ids: NDArray[np.object_]
+    connection: duckdb.DuckDBPyConnection,
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return the rows of the media that have a miniature, ascending, their pixels (n, `HEIGHT`, `WIDTH`) and colours (n,).
+    """Return the places of the photographs that have a miniature, ascending, their pixels (n, `HEIGHT`, `WIDTH`) and colours (n,).
 
-    `media_ids` must be sorted.
+    To be called within `in_order`.
     """
-    with registered(connection, {"media_id": media_ids}, "wanted"):
-        found = connection.execute(
-            "SELECT media_id, colour, pixels FROM raw.miniature JOIN wanted USING (media_id) ORDER BY media_id"
-        ).fetchnumpy()
-    rows = np.searchsorted(media_ids, np.ma.getdata(found["media_id"])) if len(found["media_id"]) else np.empty(0)
+    found = connection.execute(
+        "SELECT place, colour, pixels FROM raw.miniature JOIN place USING (media_id) ORDER BY place"
+    ).fetchnumpy()
     pixels = np.frombuffer(b"".join(found["pixels"]), dtype=np.uint8).reshape(-1, HEIGHT, WIDTH)
-    return rows.astype(np.int64), pixels, np.ma.getdata(found["colour"]).astype(np.uint8)
+    return np.ma.getdata(found["place"]).astype(np.int64), pixels, np.ma.getdata(found["colour"]).astype(np.uint8)
 
 
 def replace(
@@ -122,14 +137,19 @@ def replace(
     *,
     event: Columns,
     event_media: Columns,
-    observation: Columns,
     media_time: Columns,
 ) -> None:
-    """Replace all derived rows of a deployment."""
-    given = {"event": event, "event_media": event_media, "observation": observation, "media_time": media_time}
+    """Replace the events and times of a deployment, and remove its observations."""
+    given = {"event": event, "event_media": event_media, "media_time": media_time, "observation": None}
     for table, columns in given.items():
         connection.execute(f"DELETE FROM raw.{table} WHERE deployment_id = ?", [deployment_id])
-        insert(connection, f"raw.{table}", columns)
+        if columns is not None:
+            insert(connection, f"raw.{table}", columns)
+
+
+def add_observations(connection: duckdb.DuckDBPyConnection, observations: Columns) -> None:
+    """Append observations of a deployment whose earlier ones `replace` has removed."""
+    insert(connection, "raw.observation", observations)
 
 
 def drop_orphans(connection: duckdb.DuckDBPyConnection) -> None:

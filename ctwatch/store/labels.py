@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import duckdb
-import numpy as np
-from numpy.typing import NDArray
 
 from ctwatch.domain import BLANK
 from ctwatch.names import storable
@@ -162,17 +159,18 @@ def _times(what: Import, labels: Sequence[tuple[str, ImportedLabel]]) -> list[da
 _BOX = tuple(name for name in Box.__dataclass_fields__ if name != "label")
 
 
-def said_by_people(connection: duckdb.DuckDBPyConnection, media_ids: NDArray[np.object_]) -> list[Said]:
-    """Return all that people said of these photographs, oldest first; `media_ids` must be sorted."""
+def said_by_people(connection: duckdb.DuckDBPyConnection, first: int, last: int) -> list[Said]:
+    """Return all that people said of the photographs at some places of `derived.in_order`, oldest first.
+
+    Rows are counted from `first`, up to before `last`.
+    """
     sql = """
-        SELECT h.media_id, h.label, coalesce(h.counts, [h.count]), h.labelled_by, h.labelled_at, coalesce(h.scope, 'media')
-        FROM raw.human_label h JOIN wanted USING (media_id)
+        SELECT place - $1, h.label, coalesce(h.counts, [h.count]), h.labelled_by, h.labelled_at, coalesce(h.scope, 'media')
+        FROM raw.human_label h JOIN place USING (media_id) WHERE place >= $1 AND place < $2
         ORDER BY h.labelled_at NULLS FIRST, coalesce(h.scope, 'media') DESC, h.rowid
     """
-    with registered(connection, {"media_id": media_ids}, "wanted"):
-        rows = connection.execute(sql).fetchall()
     said = []
-    for row, (_, text, counts, by, at, scope) in zip(_places(media_ids, rows), rows, strict=True):
+    for row, text, counts, by, at, scope in connection.execute(sql, [first, last]).fetchall():
         labels = [label.strip() for label in (text or "").split(SEPARATOR)]
         padded = [*counts, *[None] * len(labels)]
         answers = tuple([_answer(label, count) for label, count in zip(labels, padded, strict=False) if label])
@@ -181,15 +179,16 @@ def said_by_people(connection: duckdb.DuckDBPyConnection, media_ids: NDArray[np.
     return said
 
 
-def said_by_imports(connection: duckdb.DuckDBPyConnection, media_ids: NDArray[np.object_]) -> list[Said]:
-    """Return what imported models said of these photographs, oldest first; `media_ids` must be sorted."""
-    sql = """
-        SELECT l.media_id, l.labels, l.probabilities, l.classified_by, l.classified_at, coalesce(l.scope, 'media')
-        FROM raw.machine_label l JOIN wanted USING (media_id)
-        LEFT JOIN raw.import i USING (import_id) ORDER BY i.imported_at, l.rowid
+def said_by_imports(connection: duckdb.DuckDBPyConnection, first: int, last: int) -> list[Said]:
+    """Return what imported models said of the photographs at some places of `derived.in_order`, oldest first.
+
+    Rows are counted from `first`, up to before `last`.
     """
-    with registered(connection, {"media_id": media_ids}, "wanted"):
-        rows = connection.execute(sql).fetchall()
+    sql = """
+        SELECT place - $1, l.labels, l.probabilities, l.classified_by, l.classified_at, coalesce(l.scope, 'media')
+        FROM raw.machine_label l JOIN place USING (media_id) LEFT JOIN raw.import i USING (import_id)
+        WHERE place >= $1 AND place < $2 ORDER BY i.imported_at, l.rowid
+    """
     return [
         Said(
             row,
@@ -198,16 +197,10 @@ def said_by_imports(connection: duckdb.DuckDBPyConnection, media_ids: NDArray[np
             at,
             Scope(scope),
         )
-        for row, (_, labels, probabilities, by, at, scope) in zip(_places(media_ids, rows), rows, strict=True)
+        for row, labels, probabilities, by, at, scope in connection.execute(sql, [first, last]).fetchall()
     ]
 
 
 def _answer(label: str, count: int | None) -> Answer:
     """Return one answer of a person, who may have written it into the table by hand: blank in any case, and uncounted."""
     return Answer(BLANK) if label.lower() == BLANK else Answer(label, count)
-
-
-def _places(media_ids: NDArray[np.object_], rows: Sequence[tuple[Any, ...]]) -> list[int]:
-    """Return the places of the rows' photographs among sorted ids."""
-    found: list[int] = np.searchsorted(media_ids, np.array([row[0] for row in rows], dtype=object)).tolist()
-    return found
