@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import stat
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ctwatch.settle import MOST_NAMES, READY_NAME, is_temporary
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".mts", ".3gp", ".mkv"})
+_MEDIA_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 SYSTEM_NAMES = frozenset(
     name.lower()
     for name in (
@@ -51,11 +52,28 @@ class UnusableFile(Exception):
         self.detail = detail
 
 
-def scan_inbox(inbox: Path) -> list[CardSnapshot]:
-    """Take a snapshot of every card in an inbox: its folders, and the images that lie loose in it.
+Folders = tuple[tuple[str, tuple[int, int, int, int]], ...]
+"""Paths of folders below a card's root, each with device, inode and the times (ns) of its last modification and change."""
 
-    Raises InboxMissing if the inbox is not there; that never means that its cards were deleted.
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at a card."""
+
+    root: str
+    card: CardSnapshot | None
+    """What lies in it; None where it was not looked into, because it is as it was."""
+    folders: Folders = ()
+    """Each of its folders as it was just before it was listed; none where something could not be looked at."""
+
+
+def scan_inbox(inbox: Path, as_it_was: Callable[[str], bool] = lambda root: False) -> Iterator[Look]:
+    """Look at every card in an inbox: its folders, and the images that lie loose in it.
+
+    What `as_it_was` says so of, by its root, is not looked into. Raises InboxMissing if the inbox is not there; that never
+    means that its cards were deleted.
     """
+    here = _state_of(inbox)
     try:
         with os.scandir(inbox) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
@@ -63,15 +81,21 @@ def scan_inbox(inbox: Path) -> list[CardSnapshot]:
         raise InboxMissing(
             f"inbox {inbox} is not there ({error.strerror}); mount or create it, or correct watch.inboxes"
         ) from error
-    cards = [
-        snapshot(Path(entry.path), inbox)
-        for entry in entries
-        if not _is_system(entry.name) and entry.is_dir(follow_symlinks=False) and not _is_own(entry.path)
-    ]
-    loose = _loose(inbox, entries)
-    if any(file.ignored in (None, Ignored.VIDEO) for file in loose.files):
-        cards.append(loose)
-    return cards
+    for entry in entries:
+        if not _is_system(entry.name) and entry.is_dir(follow_symlinks=False):
+            if as_it_was(entry.path):
+                yield Look(entry.path, None)
+            elif not _is_own(entry.path):
+                found = _listed(Path(entry.path))
+                yield Look(entry.path, found.snapshot(inbox, loose=False), found.state())
+    if any(os.path.splitext(entry.name)[1].lower() in _MEDIA_SUFFIXES for entry in entries):
+        if as_it_was(str(inbox)):
+            yield Look(str(inbox), None)
+            return
+        found = _loose(inbox, entries)
+        found.folders.append(("", here))
+        if any(file.ignored in (None, Ignored.VIDEO) for file in found.files):
+            yield Look(str(inbox), found.snapshot(inbox, loose=True), found.state())
 
 
 def snapshot(root: Path, inbox: Path) -> CardSnapshot:
@@ -79,11 +103,15 @@ def snapshot(root: Path, inbox: Path) -> CardSnapshot:
 
     What is hidden or an operating system's own is left out, and so is what ctwatch itself put there.
     """
-    listing = _Listing(root)
-    if is_temporary(root.name):
-        listing.temporary.append(FileStat(root.name, 0, 0))  # the whole folder is a copy under way
-    listing.take_tree()
-    return listing.snapshot(inbox, loose=False)
+    return _listed(root).snapshot(inbox, loose=False)
+
+
+def are_as_before(root: str, folders: Folders) -> bool:
+    """Whether every folder of a card is the one that it was, and nothing was put into it, taken out or renamed in it.
+
+    What is in the files it does not tell: whoever writes to a file in place leaves its folder as it is.
+    """
+    return bool(folders) and all(_state_of(os.path.join(root, path)) == state for path, state in folders)
 
 
 def look_again(before: CardSnapshot) -> CardSnapshot:
@@ -93,9 +121,10 @@ def look_again(before: CardSnapshot) -> CardSnapshot:
         return snapshot(Path(before.root), inbox)
     try:
         with os.scandir(inbox) as listing:
-            return _loose(inbox, list(listing))
+            entries = list(listing)
     except OSError:
-        return _loose(inbox, [])
+        entries = []
+    return _loose(inbox, entries).snapshot(inbox, loose=True)
 
 
 def unfinished(card: CardSnapshot, *, leases: bool) -> tuple[str, ...]:
@@ -244,6 +273,7 @@ class _Listing:
     files: list[FileStat] = field(default_factory=list)
     temporary: list[FileStat] = field(default_factory=list)
     hollow: list[str] = field(default_factory=list)
+    folders: list[tuple[str, tuple[int, int, int, int] | None]] = field(default_factory=list)
     ready: bool = False
 
     def take_tree(self) -> None:
@@ -251,8 +281,10 @@ class _Listing:
         pending: list[tuple[str, bool]] = [("", False)]
         while pending:
             folder, temporary = pending.pop()
+            place = os.path.join(self.root, folder)
+            before = _state_of(place)
             try:
-                with os.scandir(os.path.join(self.root, folder)) as listing:
+                with os.scandir(place) as listing:
                     entries = [entry for entry in listing if not entry.name.startswith(OWN_PREFIXES)]
             except OSError as error:
                 if folder and error.errno == errno.ENOENT:
@@ -260,6 +292,7 @@ class _Listing:
                 # Kept as a file that cannot be read, so that it is reported and not passed over.
                 self.files.append(FileStat(folder or ".", 0, 0))
                 continue
+            self.folders.append((folder, before))
             if not entries and _CAMERA_FOLDER.fullmatch(folder.rpartition("/")[2]):
                 self.hollow.append(folder)
             pending += self.take(folder, entries, temporary=temporary)
@@ -282,6 +315,13 @@ class _Listing:
                 (self.temporary if passing else self.files).append(file)
         return folders
 
+    def state(self) -> Folders:
+        """Return the folders as they were; none if anything could not be looked at, and may be another time."""
+        if any(file.inode == 0 for file in self.files):
+            return ()
+        known = tuple((folder, state) for folder, state in self.folders if state is not None)
+        return known if len(known) == len(self.folders) else ()
+
     def snapshot(self, inbox: Path, *, loose: bool) -> CardSnapshot:
         """Return what was found, in its order."""
         return CardSnapshot(
@@ -296,11 +336,29 @@ class _Listing:
         )
 
 
-def _loose(inbox: Path, entries: Collection[os.DirEntry[str]]) -> CardSnapshot:
-    """Take a snapshot of the files that lie loose in an inbox."""
+def _listed(root: Path) -> _Listing:
+    """List a card folder."""
+    listing = _Listing(root)
+    if is_temporary(root.name):
+        listing.temporary.append(FileStat(root.name, 0, 0))  # the whole folder is a copy under way
+    listing.take_tree()
+    return listing
+
+
+def _loose(inbox: Path, entries: Collection[os.DirEntry[str]]) -> _Listing:
+    """List the files that lie loose in an inbox."""
     listing = _Listing(inbox)
     listing.take("", [entry for entry in entries if not entry.name.startswith(OWN_PREFIXES)])
-    return listing.snapshot(inbox, loose=True)
+    return listing
+
+
+def _state_of(folder: str | Path) -> tuple[int, int, int, int] | None:
+    """Return what changes with the listing of a folder, and with the folder itself; None if it is not there."""
+    try:
+        facts = os.stat(folder)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns
 
 
 def _stat(entry: os.DirEntry[str], path: str) -> FileStat | None:

@@ -30,7 +30,7 @@ from ctwatch.pipeline import Pipeline
 from ctwatch.results import Publisher, utc_now
 from ctwatch.service import StatusBoard, longest_silence_s, notify
 from ctwatch.settle import SettleTracker, fingerprint
-from ctwatch.store.cards import cards_in
+from ctwatch.store.cards import card_is_in, cards_in
 from ctwatch.store.database import PUBLISHED_NAME, Database
 from ctwatch.store.lock import only_one
 from ctwatch.store.preparation import prepare
@@ -165,14 +165,14 @@ class Daemon:
             until_next=lambda: self._until_next(observer),
             monotonic=self._monotonic,
             known=self._known,
+            deaf=observer.deaf,
             beat=self._beat,
             beat_s=longest_silence_s(),
         ):
             if snapshot is not None:
-                if fingerprint(snapshot) not in self._known:
-                    self._take(snapshot)
-                else:
-                    self._upkeep.settle()  # its copy may lie in the archive already
+                self._take(snapshot)
+            elif self._tracker.recognised:
+                self._upkeep.settle()  # copies of these cards may lie in the archive already
             self._turn()
 
     def _must_stop(self) -> bool:
@@ -224,9 +224,7 @@ class Daemon:
 
     def _take(self, snapshot: CardSnapshot) -> None:
         """Process a card if there is room for it; else it is handed out again."""
-        with suppress(StoreError):
-            self._known |= self._cards_in()  # `ctwatch process` may have been quicker
-        if fingerprint(snapshot) not in self._known:
+        if not self._is_in(fingerprint(snapshot)):
             receipts.withdraw(snapshot.root)
         if not self._room():
             self._put_off(snapshot)
@@ -323,6 +321,12 @@ class Daemon:
         with self._database.reading() as connection:
             return cards_in(connection)
 
+    def _is_in(self, card_id: str) -> bool:
+        """Whether a card is in: `ctwatch process` may have been quicker."""
+        with suppress(StoreError), self._database.reading() as connection:
+            return card_is_in(connection, card_id)
+        return False
+
     def _read_configuration(self) -> None:
         """Take over the configuration as it is now; a wrong one is told of and changes nothing."""
         self._renewing = False
@@ -357,7 +361,6 @@ class Daemon:
                 "waits_for": [storable(name) for name in self._tracker.waits_for(card.root)],
             }
             for card in (self._waiting | {card.root: card for card in self._tracker.waiting()}).values()
-            if fingerprint(card) not in self._known
         ]
         doing = "waiting" if self.paused is None else f"PAUSED: {_first_line(self.paused)}"
         notify(f"STATUS={doing}; {len(waiting)} cards settling, {self._done} done")

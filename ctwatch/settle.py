@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ctwatch.domain import CardSnapshot, Ignored
 from ctwatch.identity import derived_id
@@ -87,10 +87,18 @@ def _nothing(snapshot: CardSnapshot) -> Sequence[str]:
 @dataclass(slots=True)
 class _Watched:
     snapshot: CardSnapshot
+    """As it was last seen; without its files once nothing is asked about them any more."""
+    seen: int
+    """A hash of that with its files: one for a card is kept, not one for a file."""
     state: str
     quiet_since: float
+    seen_at: float
     looks: int = 1
+    present: bool = True
     handed_out: str | None = None
+    known: bool = False
+    """Its state is one of those that need not be looked into."""
+    missing: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
     asked_at: float = 0.0
 
@@ -112,7 +120,58 @@ class SettleTracker:
 
     settle_s: float
     unfinished_s: float = 300.0
+    recognised: int = 0
+    """Cards that settled at the last look in a state that was known: not handed out, only counted."""
     _watched: dict[str, _Watched] = field(default_factory=dict)
+
+    def see(self, snapshot: CardSnapshot, now: float, known: Container[str] = ()) -> None:
+        """Take notice of what lies on a card, `now` in monotonic seconds.
+
+        States (see `fingerprint`) in `known` are not handed out: they were before.
+        """
+        seen = hash(snapshot)
+        watched = self._watched.get(snapshot.root)
+        if watched is None:
+            watched = self._watched[snapshot.root] = _Watched(snapshot, seen, fingerprint(snapshot), now, now)
+        elif watched.seen == seen:
+            watched.looks += 1
+        else:
+            watched.seen, watched.state = seen, fingerprint(snapshot)
+            watched.quiet_since, watched.looks, watched.waits_for = now, 1, ()
+        watched.seen_at, watched.present, watched.known = now, True, watched.state in known
+        watched.missing = () if snapshot.ready else still_to_come(snapshot)
+        watched.snapshot = _without_files(snapshot) if self.rests(snapshot.root) else snapshot
+
+    def see_unchanged(self, root: str, now: float) -> None:
+        """Take notice that a card is there as it was at the last look, for one that rests."""
+        watched = self._watched[root]
+        watched.looks, watched.seen_at, watched.present = watched.looks + 1, now, True
+
+    def rests(self, root: str) -> bool:
+        """Whether nothing is to be done about a card as it was last seen: it was handed out so, or is known."""
+        watched = self._watched.get(root)
+        return watched is not None and (watched.known or not watched.is_waiting)
+
+    def hand_out(self, unfinished: Callable[[CardSnapshot], Sequence[str]] = _nothing) -> list[CardSnapshot]:
+        """Return the cards that have settled just now; to be called once after each look at all that is there.
+
+        `unfinished` names the files of a card that are not whole by what is in them; it is asked last, only of cards that
+        would be handed out, and of each at most once in `settle_s`. A card that was not seen since the last call is
+        forgotten, which deletes nothing: it is simply watched afresh when it comes back.
+        """
+        self._watched = {root: watched for root, watched in sorted(self._watched.items()) if watched.present}
+        self.recognised = 0
+        settled = []
+        for watched in self._watched.values():
+            watched.present = False
+            if watched.is_waiting and self._has_settled(watched, unfinished):
+                watched.handed_out = watched.state
+                if watched.known:
+                    self.recognised += 1
+                else:
+                    settled.append(watched.snapshot)
+                    watched.snapshot = _without_files(watched.snapshot)
+        return settled
 
     def update(
         self,
@@ -121,30 +180,10 @@ class SettleTracker:
         unfinished: Callable[[CardSnapshot], Sequence[str]] = _nothing,
         known: Container[str] = (),
     ) -> list[CardSnapshot]:
-        """Take one look at every card that is there and return those that have settled just now.
-
-        `now` is monotonic seconds. `unfinished` names the files of a card that are not whole by what is in them; it is
-        asked last, only of cards that would be handed out, and of each at most once in `settle_s`. States (see
-        `fingerprint`) in `known` are handed out without that question: they were looked at before. A card that is missing
-        from the look is forgotten, which deletes nothing: it is simply watched afresh when it comes back.
-        """
-        seen = {snapshot.root: snapshot for snapshot in snapshots}
-        for root in self._watched.keys() - seen.keys():
-            del self._watched[root]
-        settled = []
-        for root, snapshot in sorted(seen.items()):
-            watched = self._watched.get(root)
-            if watched is None:
-                watched = self._watched[root] = _Watched(snapshot, fingerprint(snapshot), now)
-            elif watched.snapshot == snapshot:
-                watched.looks += 1
-            else:
-                watched.snapshot, watched.state = snapshot, fingerprint(snapshot)
-                watched.quiet_since, watched.looks, watched.waits_for = now, 1, ()
-            if watched.is_waiting and self._has_settled(watched, now, unfinished, known):
-                watched.handed_out = watched.state
-                settled.append(snapshot)
-        return settled
+        """See every card that is there at one moment, and return those that have settled."""
+        for snapshot in snapshots:
+            self.see(snapshot, now, known)
+        return self.hand_out(unfinished)
 
     def retry(self, root: str) -> None:
         """Hand the card out again at the next look, for one whose processing failed."""
@@ -156,8 +195,10 @@ class SettleTracker:
         return root in self._watched
 
     def waiting(self) -> list[CardSnapshot]:
-        """Cards seen but not yet handed out in their present state."""
-        return [watched.snapshot for _, watched in sorted(self._watched.items()) if watched.is_waiting]
+        """Cards seen but not yet handed out in their present state, and not known in it."""
+        return [
+            watched.snapshot for _, watched in sorted(self._watched.items()) if not self.rests(watched.snapshot.root)
+        ]
 
     def waits_for(self, root: str) -> tuple[str, ...]:
         """Names whose end a quiet card waits for, `MOST_NAMES` at most; none for one that has not come to rest yet.
@@ -175,29 +216,27 @@ class SettleTracker:
         quiet = watched.quiet_since + self.settle_s
         if not watched.waits_for:
             return quiet
-        if not watched.snapshot.ready and still_to_come(watched.snapshot):
+        if watched.missing:
             return None
         return min(watched.asked_at + self.settle_s, watched.quiet_since + max(self.settle_s, self.unfinished_s))
 
-    def _has_settled(
-        self,
-        watched: _Watched,
-        now: float,
-        unfinished: Callable[[CardSnapshot], Sequence[str]],
-        known: Container[str],
-    ) -> bool:
+    def _has_settled(self, watched: _Watched, unfinished: Callable[[CardSnapshot], Sequence[str]]) -> bool:
         snapshot = watched.snapshot
-        quiet = now - watched.quiet_since
+        quiet = watched.seen_at - watched.quiet_since
         if not snapshot.ready:
             if quiet < self.settle_s or watched.looks < 2:
                 return False
-            if missing := still_to_come(snapshot):
-                watched.waits_for = missing[:MOST_NAMES]
+            if watched.missing:
+                watched.waits_for = watched.missing[:MOST_NAMES]
                 return False
-        if quiet >= max(self.settle_s, self.unfinished_s) or watched.state in known:
+        if quiet >= max(self.settle_s, self.unfinished_s) or watched.known:
             return True
-        if watched.waits_for and now - watched.asked_at < self.settle_s:
+        if watched.waits_for and watched.seen_at - watched.asked_at < self.settle_s:
             return False
         names = (() if snapshot.ready else incomplete(snapshot)) or unfinished(snapshot)
-        watched.waits_for, watched.asked_at = tuple(names[:MOST_NAMES]), now
+        watched.waits_for, watched.asked_at = tuple(names[:MOST_NAMES]), watched.seen_at
         return not names
+
+
+def _without_files(snapshot: CardSnapshot) -> CardSnapshot:
+    return replace(snapshot, files=(), temporary=(), hollow=())

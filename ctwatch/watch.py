@@ -27,11 +27,12 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from ctwatch.card import OWN_PREFIXES, look_again, scan_inbox, unfinished
+from ctwatch.card import OWN_PREFIXES, look_again, unfinished
 from ctwatch.domain import CardSnapshot
 from ctwatch.errors import InboxMissing
 from ctwatch.names import storable
 from ctwatch.settle import SettleTracker
+from ctwatch.sweep import Sweep
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +62,28 @@ class Alarm(FileSystemEventHandler):
     def __init__(self) -> None:
         # A queue that may be put into from a signal handler, whatever the thread that it interrupts is doing.
         self._rung = SimpleQueue[None]()
+        self._touched: set[str] | None = set()
+        self._turn = threading.Lock()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Ring for a file-system event, but not for what the daemon itself puts into cards."""
-        paths = (os.fsdecode(path) for path in (event.src_path, event.dest_path) if path)
+        """Ring for a file-system event and remember where it was, but not for what the daemon itself puts into cards."""
+        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
         if not all(os.path.basename(path).startswith(OWN_PREFIXES) for path in paths):
+            with self._turn:
+                if self._touched is not None:
+                    self._touched.update(map(os.path.dirname, paths))
             self.ring()
+
+    def miss(self) -> None:
+        """Take notice that something may have happened of which no event told."""
+        with self._turn:
+            self._touched = None
+
+    def news(self) -> set[str] | None:
+        """Return the folders in which something happened since the last call; None: nobody knows."""
+        with self._turn:
+            touched, self._touched = self._touched, set()
+        return touched
 
     def ring(self) -> None:
         """Wake the loop."""
@@ -85,6 +102,18 @@ class Alarm(FileSystemEventHandler):
         return True
 
 
+class _Complaints(logging.Handler):
+    """The library says in its log, and nowhere else, that it has lost events."""
+
+    def __init__(self, alarm: Alarm) -> None:
+        super().__init__(logging.WARNING)
+        self._alarm = alarm
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._alarm.miss()
+        self._alarm.ring()
+
+
 class InboxObserver:
     """Listens to inboxes through inotify where that is to be had; made anew whenever it may have gone deaf.
 
@@ -99,6 +128,7 @@ class InboxObserver:
         self._threads: list[threading.Thread] = []
         self._heard: dict[Path, tuple[tuple[int, int], bool]] = {}
         self._short = False
+        self._complaints = _Complaints(alarm)
         self.deaf: dict[Path, str] = {}
         """Inboxes that give no events, or not all, with the reason: they must be looked at again and again."""
 
@@ -124,6 +154,7 @@ class InboxObserver:
             stopping = threading.Thread(target=_stop, args=(self._observer,), daemon=True)
             stopping.start()
             stopping.join(_LONGEST_STOP_S)
+        logging.getLogger("watchdog").removeHandler(self._complaints)
         self._observer, self._threads, self._heard = None, [], {}
 
     def _gone_deaf(self, there: dict[Path, tuple[int, int]], short: bool) -> str | None:
@@ -160,6 +191,7 @@ class InboxObserver:
         others = set(threading.enumerate())
         try:
             if self._observer is None:
+                logging.getLogger("watchdog").addHandler(self._complaints)
                 self._observer = Observer()
                 self._observer.start()
             self._observer.schedule(self._alarm, str(inbox), recursive=True, event_filter=_TELLING_EVENTS)
@@ -168,6 +200,7 @@ class InboxObserver:
         for thread in threading.enumerate():
             if thread not in others and type(thread).__module__.startswith("watchdog."):
                 self._threads.append(thread)
+        self._alarm.miss()  # what happened before
         # Where a file system numbers its files otherwise for the kernel's own use, nothing can be told from them.
         self._heard[inbox] = (identity, identity in _watched_by_kernel())
         return None
@@ -273,6 +306,7 @@ def settled(
     monotonic: Callable[[], float] = time.monotonic,
     unfinished: Callable[[CardSnapshot], Sequence[str]] = last_look,
     known: Container[str] = (),
+    deaf: Container[Path] = (),
     beat: Callable[[], None] = lambda: None,
     beat_s: float = 60.0,
 ) -> Iterator[CardSnapshot | None]:
@@ -280,18 +314,23 @@ def settled(
 
     Start, periodic sweep and wake-up all go through the same tracker. An inbox that is not there is waited for.
     `until_next` says in how many seconds the consumer wants a turn, `refresh` is called before each look, `unfinished`
-    names what is not whole on a card that has come to rest; it is not asked of states in `known`. `beat` is called at least
-    every `beat_s` seconds while nothing happens.
+    names what is not whole on a card that has come to rest. States in `known` are not handed out, and inboxes in `deaf` give
+    no events. `beat` is called at least every `beat_s` seconds while nothing happens.
     """
+    sweep = Sweep(monotonic)
     gone: set[Path] = set()
     told: dict[str, tuple[str, ...]] = {}
     while not stop():
         refresh()
         started = monotonic()
-        snapshots: list[CardSnapshot] = []
+        touched = alarm.news()
         for inbox in inboxes:
             try:
-                snapshots += scan_inbox(inbox)
+                for look in sweep.look(inbox, tracker.rests, touched, unheard=inbox in deaf):
+                    if look.card is None:
+                        tracker.see_unchanged(look.root, monotonic())
+                    else:
+                        tracker.see(look.card, monotonic(), known)
                 if inbox in gone:
                     logger.info("inbox %s is back", inbox)
                     gone.discard(inbox)
@@ -301,7 +340,7 @@ def settled(
                     gone.add(inbox)
         # A copy under way rings all the time: never spend more than a fifth of the time on looking.
         rest_until = monotonic() + max(_SHORTEST_PAUSE_S, 4 * (monotonic() - started))
-        cards = tracker.update(snapshots, monotonic(), unfinished, known)
+        cards = tracker.hand_out(unfinished)
         told = _tell(tracker, cards, told)
         for number, card in enumerate(cards):
             if stop():

@@ -60,6 +60,7 @@ class Lookout:
                 self.alarm,
                 sweep_s=self.sweep_s,
                 refresh=self.observer.refresh,
+                deaf=self.observer.deaf,
                 stop=self._stopping.is_set,
                 until_next=lambda: 0.5 if self.observer.deaf else None,
                 **self.more,

@@ -169,7 +169,7 @@ def test_a_folder_under_a_temporary_name_is_a_card_still_to_come(tmp_path: Path)
     (tmp_path / "L01.part").mkdir()
     (tmp_path / "L01.part" / "a.JPG").write_bytes(b"x")
     [seen] = scan_inbox(tmp_path)
-    assert still_to_come(seen) == ("L01.part",)
+    assert still_to_come(seen.card) == ("L01.part",)
 
 
 def test_another_look_at_a_card_sees_what_the_first_would_see_now(tmp_path: Path) -> None:
@@ -178,12 +178,12 @@ def test_another_look_at_a_card_sees_what_the_first_would_see_now(tmp_path: Path
     (inbox / "L01").mkdir(parents=True)
     for path in (inbox / "L01" / "a.JPG", inbox / "b.JPG"):
         path.write_bytes(b"x")
-    for before in scan_inbox(inbox):
+    for before in [look.card for look in scan_inbox(inbox)]:
         assert look_again(before) == before
         (Path(before.root) / "c.JPG").write_bytes(b"x")
         assert len(look_again(before).files) == 2
         (Path(before.root) / "c.JPG").unlink()
-    folder, loose = scan_inbox(inbox)
+    folder, loose = (look.card for look in scan_inbox(inbox))
     inbox.rename(tmp_path / "away")
     assert look_again(folder) != folder
     assert look_again(loose).files == ()
@@ -318,11 +318,11 @@ def test_an_inbox_lists_folders_and_loose_images_but_no_links_or_own_store(tmp_p
     (inbox / "data" / "ctwatch.duckdb").touch()
     (inbox / "linked").symlink_to(tmp_path / "elsewhere")
     (inbox / "loose.JPG").touch()
-    found = scan_inbox(inbox)
+    found = [look.card for look in scan_inbox(inbox)]
     assert [(item.name, item.loose) for item in found] == [("L01", False), ("inbox", True)]
     assert [(file.path, file.ignored) for file in found[1].files] == [("linked", Ignored.LINK), ("loose.JPG", None)]
     with pytest.raises(InboxMissing, match="mount or create it"):
-        scan_inbox(tmp_path / "nowhere")
+        list(scan_inbox(tmp_path / "nowhere"))
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ LAYERS = [
     {"config", "card", "card_folder", "disk", "decode", "exif", "nets", "store", "export", "imports"},
     {
         "tables", "panel", "decoding", "reading", "looking", "classify", "derive", "effort", "accounts", "pipeline",
-        "results", "check", "service", "logs", "metrics", "installation", "watch", "daemon", "state", "receipts", "archive",
-        "upkeep", "keeping", "observation_rows", "exchange", "labelling", "field_sheet",
+        "results", "check", "service", "logs", "metrics", "installation", "watch", "sweep", "daemon", "state", "receipts",
+        "archive", "upkeep", "keeping", "observation_rows", "exchange", "labelling", "field_sheet",
     },
     {"report", "retrying", "page", "surveying", "contact_sheet", "once", "cli", "demo", "__main__"},
 ]  # fmt: skip

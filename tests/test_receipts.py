@@ -218,7 +218,7 @@ def test_a_receipt_for_loose_photographs_speaks_of_those_that_were_read(store: S
     for path in list(card.iterdir()):
         path.rename(card.parent / path.name)
     card.rmdir()
-    (loose,) = scan_inbox(card.parent)
+    (loose,) = (look.card for look in scan_inbox(card.parent))
     store.pipeline.process(loose)
     given(store)
     assert "SAFE TO ERASE THE SD CARD, if it holds 3 files" in (card.parent / RECEIPT_NAME).read_text("utf-8")

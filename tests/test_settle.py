@@ -254,9 +254,10 @@ def test_a_card_that_is_in_already_is_not_looked_at_again() -> None:
     """After a restart hundreds of cards lie there as they were processed, some of them with broken files for good."""
     tracker, question = SettleTracker(SETTLE_S, UNFINISHED_S), Question("IMG_0.JPG")
     known = {fingerprint(card(1, 0))}
-    assert tracker.update([card(1, 0)], 0, question, known) == []
-    assert [item.name for item in tracker.update([card(1, 0)], 20, question, known)] == ["A"]
-    assert question.asked == 0
+    assert [tracker.update([card(1, 0)], now, question, known) for now in (0, 20)] == [[], []]
+    assert (tracker.recognised, question.asked, tracker.waiting()) == (1, 0, [])
+    assert tracker.update([card(1, 0)], 40, question, known) == []
+    assert tracker.recognised == 0, "it is told once"
 
 
 def test_only_waiting_for_a_file_to_come_makes_nothing_due() -> None:

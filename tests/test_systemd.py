@@ -266,7 +266,7 @@ def test_a_copy_under_way_has_a_name_that_the_daemon_leaves_alone(card: Path, tm
     assert second.returncode == 1 and "is being copied already" in second.stderr
     tracker = SettleTracker(0.0)
     for moment in (0.0, 10.0, 20.0):
-        assert list(tracker.update(scan_inbox(inbox), moment)) == []
+        assert list(tracker.update((look.card for look in scan_inbox(inbox)), moment)) == []
     (tmp_path / "go").touch()
     assert copying.wait(30) == 0
     assert copying.stderr is not None
