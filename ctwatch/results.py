@@ -15,7 +15,6 @@ from ctwatch import occupancy
 from ctwatch.config import Config
 from ctwatch.disk import refuses
 from ctwatch.errors import StoreError, StoreFull
-from ctwatch.export import histories, observations
 from ctwatch.store import queries, surveys
 from ctwatch.store.database import Database
 from ctwatch.store.publish import open_published, publish
@@ -81,6 +80,8 @@ def histories_of(config: Config, connection: "duckdb.DuckDBPyConnection") -> His
 
 def export(config: Config, folder: Path, names: Sequence[str] = TABLES) -> list[Path]:
     """Write the named tables into a folder from the published database; returns the paths."""
+    from ctwatch.export import histories, observations
+
     with open_published(config.store_folder) as connection:
         rows = queries.event_observations(connection) if "observations" in names else None
         tables = histories_of(config, connection) if "history" in names else None

@@ -1,14 +1,17 @@
 """The survey as a whole from the published database: its figures, and the page that people read."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ctwatch import page
 from ctwatch.config import Config
 from ctwatch.exchange import load_survey, publication
 from ctwatch.store.publish import open_published
 from ctwatch.store.queries import table
 from ctwatch.survey_figures import figures
 from ctwatch.survey_figures.tables import SurveyFigures
+
+if TYPE_CHECKING:
+    from ctwatch.page import Written
 
 
 def survey_figures_of(config: Config) -> SurveyFigures:
@@ -20,8 +23,10 @@ def survey_figures_of(config: Config) -> SurveyFigures:
     )
 
 
-def write_page(config: Config, path: Path, *, with_people: bool = False) -> page.Written:
+def write_page(config: Config, path: Path, *, with_people: bool = False) -> "Written":
     """Write the survey as one page of HTML that needs nothing else; nobody is on it unless asked for."""
+    from ctwatch import page  # draws pictures, which the figures alone do not need
+
     survey = load_survey(config)
     return page.write(
         path,

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from ctwatch.config import Config, as_toml, load, parse
+from ctwatch.ensemble import Averaging
 from ctwatch.errors import ConfigError
+from ctwatch.events import EventMode
+from ctwatch.occupancy import Compared, FirstDay
 
 ROOT = Path(__file__).resolve().parents[1]
 SECTIONS = [field for field in fields(Config) if field.name != "base"]
@@ -26,6 +29,21 @@ def test_the_file_at_the_root_is_the_defaults() -> None:
     path = ROOT / "config.toml"
     assert load(path) == replace(Config(), base=ROOT)
     assert path.read_text("utf-8") == as_toml()
+
+
+def test_the_choices_of_an_option_are_the_values_of_what_it_turns_into() -> None:
+    """They are written out in the declarations, which must not load what computes with them."""
+    for section, name, words in (
+        ("events", "mode", EventMode),
+        ("decisions", "averaging", Averaging),
+        ("decisions", "event_pooling", Averaging),
+        ("occupancy", "independence_from", Compared),
+    ):
+        (option,) = (option for at, option in OPTIONS if (at, option.name) == (section, name))
+        assert option.metadata["choices"] == tuple(words)
+    for first_day in FirstDay:
+        read = parse(f"[occupancy]\nfirst_day = '{first_day}'\n", "x", Path())
+        assert read.occupancy.rules().first_day is first_day
 
 
 def test_an_empty_file_is_the_defaults() -> None:

@@ -21,7 +21,7 @@ LAYERS = [
         "results", "check", "service", "logs", "metrics", "installation", "watch", "sweep", "daemon", "state", "receipts",
         "archive", "upkeep", "keeping", "observation_rows", "exchange", "labelling", "field_sheet",
     },
-    {"report", "retrying", "page", "surveying", "contact_sheet", "once", "cli", "demo", "__main__"},
+    {"report", "survey_tables", "retrying", "page", "surveying", "contact_sheet", "once", "cli", "demo", "__main__"},
 ]  # fmt: skip
 OWNERS = {
     "torch": {"nets"},
@@ -31,7 +31,7 @@ OWNERS = {
     "PIL": {"decode", "exif", "contact_sheet", "page", "demo"},
     "piexif": {"exif", "demo"},
     "watchdog": {"watch"},
-    "rich": {"report", "once", "retrying", "cli", "demo"},
+    "rich": {"report", "survey_tables", "once", "retrying", "cli", "demo"},
     "click": {"cli"},
     "blake3": {"identity"},
     "tomllib": {"config"},

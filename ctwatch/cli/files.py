@@ -132,7 +132,7 @@ def check(ctx: click.Context, as_json: bool) -> None:
     from ctwatch.deployments.findings import together
     from ctwatch.field_sheet import findings
     from ctwatch.report import as_json as to_json
-    from ctwatch.report import show_findings
+    from ctwatch.survey_tables import show_findings
 
     found, notes = findings(config_of(ctx))
     for note in notes:

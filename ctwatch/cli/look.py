@@ -102,10 +102,11 @@ def report(ctx: click.Context, name: str | None, html: Path | None, with_people:
         click.echo(reports.as_json(facts) if as_json else words)
         return
     if name in SURVEY_NAMES:
+        from ctwatch.survey_tables import SURVEY_REPORTS
         from ctwatch.surveying import survey_figures_of
 
         found = survey_figures_of(config)
-        shown = reports.SURVEY_REPORTS[name]
+        shown = SURVEY_REPORTS[name]
         if as_json:
             click.echo(reports.as_json(shown.as_dict(found)))
         else:
@@ -116,13 +117,16 @@ def report(ctx: click.Context, name: str | None, html: Path | None, with_people:
 
 def _tables(config: "Config", name: str | None, *, as_json: bool) -> None:
     from ctwatch import report as reports
-    from ctwatch.results import histories_of
     from ctwatch.store.publish import open_published
 
     names = [name] if name else list(TABLE_NAMES)
+    histories = None
     with open_published(config.store_folder) as connection:
         answers = {each: reports.answer(connection, each) for each in names if each != "history"}
-        histories = histories_of(config, connection) if "history" in names else None
+        if "history" in names:
+            from ctwatch.results import histories_of
+
+            histories = histories_of(config, connection)
     if as_json:
         content: dict[str, Any] = {
             each: [dict(zip(rows.columns, row, strict=True)) for row in rows.rows] for each, rows in answers.items()

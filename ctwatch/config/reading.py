@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ctwatch.config.sections import Config
-from ctwatch.deployments import compile_pattern
 from ctwatch.errors import ConfigError
-from ctwatch.occupancy.occasions import FirstDay
 
 
 def _sections() -> tuple[tuple[str, Any], ...]:
@@ -141,11 +139,13 @@ def _problem(value: Any, option: Field[Any], key: str) -> str | None:
     if rules["choices"] and value not in rules["choices"]:
         return f"= {value!r}: must be one of {', '.join(rules['choices'])}"
     if key == "deployments.folder_pattern" and value:
+        from ctwatch.deployments import compile_pattern
+
         try:
             compile_pattern(value)
         except ConfigError as error:
             return f": {error}"
-    if key == "occupancy.first_day" and value not in set(FirstDay):
+    if key == "occupancy.first_day" and value not in ("survey", "location"):
         try:
             date.fromisoformat(value)
         except ValueError:

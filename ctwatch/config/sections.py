@@ -5,13 +5,12 @@ import re
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ctwatch.deployments import DEFAULT_PATTERN, compile_pattern
-from ctwatch.ensemble import Averaging
-from ctwatch.events import EventMode, EventRule
-from ctwatch.occupancy.occasions import FirstDay, Rules
-from ctwatch.occupancy.records import Compared
+# What the options turn into needs numpy, which commands that only read would wait for: imported where it is made.
+if TYPE_CHECKING:
+    from ctwatch.events import EventRule
+    from ctwatch.occupancy import Rules
 
 BUNDLED = "bundled"
 
@@ -29,10 +28,6 @@ def _option(
     if isinstance(default, list | tuple):
         return field(default_factory=lambda: tuple(default), metadata=metadata)
     return field(default=default, metadata=metadata)
-
-
-def _values(enum: Any) -> tuple[str, ...]:
-    return tuple(str(member) for member in enum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +101,8 @@ class Deployments:
 
     def pattern(self) -> re.Pattern[str]:
         """The folder pattern, compiled."""
+        from ctwatch.deployments import DEFAULT_PATTERN, compile_pattern
+
         return compile_pattern(self.folder_pattern or DEFAULT_PATTERN)
 
 
@@ -119,12 +116,14 @@ class Events:
     mode: str = _option(
         "gap",
         "gap, or trigger: the camera's own sequence numbers where it wrote them.",
-        choices=_values(EventMode),
+        choices=("gap", "trigger"),
     )
     event_cap_s: float = _option(0.0, "Split events that last longer than this; 0: never.", minimum=0, maximum=864000)
 
-    def rule(self) -> EventRule:
+    def rule(self) -> "EventRule":
         """The rule as the core takes it."""
+        from ctwatch.events import EventMode, EventRule
+
         return EventRule(self.event_gap_s, EventMode(self.mode), self.event_cap_s or None)
 
 
@@ -154,12 +153,12 @@ class Decisions:
         "logit",
         "Over the members of an ensemble: logit (mean of log probabilities; as right as prob in the bundled models'"
         " evaluation and better calibrated), prob (mean of probabilities), top5 (Norouzzadeh et al. 2018).",
-        choices=_values(Averaging),
+        choices=("top5", "prob", "logit"),
     )
     event_pooling: str = _option(
         "logit",
         "Over the frames of an event: logit (the best in that evaluation), prob or top5.",
-        choices=_values(Averaging),
+        choices=("top5", "prob", "logit"),
     )
     background: bool = _option(
         False,
@@ -277,14 +276,16 @@ class Occupancy:
         "lastIndependentRecord",
         "Minutes since the last record that counted, or lastRecord: since the last of any kind (camtrapR"
         " deltaTimeComparedTo).",
-        choices=_values(Compared),
+        choices=("lastIndependentRecord", "lastRecord"),
     )
     camtrapr_compatible: bool = _option(
         False, "Follow camtrapR's quirks too, such as midnight belonging to the day before (docs/camtrapr.md)."
     )
 
-    def rules(self) -> Rules:
+    def rules(self) -> "Rules":
         """The rules as the core takes them."""
+        from ctwatch.occupancy import FirstDay, Rules
+
         first = FirstDay(self.first_day) if self.first_day in set(FirstDay) else date.fromisoformat(self.first_day)
         return Rules(
             occasion_days=self.occasion_days,

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import numpy as np
-from numpy.typing import NDArray
 
 from ctwatch.errors import CtwatchError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class QueryError(CtwatchError):
@@ -32,7 +34,7 @@ class Detections:
     """Every event that named a species: location, time and name, as columns."""
 
     location_id: list[str]
-    event_start: NDArray[np.datetime64]
+    event_start: "NDArray[np.datetime64]"
     scientific_name: list[str]
 
 
@@ -115,6 +117,8 @@ def table(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[
 
 def detections(connection: duckdb.DuckDBPyConnection) -> Detections:
     """Return the detections of all species, in the order of name, location and time."""
+    import numpy as np
+
     found = connection.execute(
         "SELECT location_id, event_start, scientific_name FROM observations WHERE observation_level = 'event'"
         " AND scientific_name IS NOT NULL AND event_start IS NOT NULL ORDER BY scientific_name, location_id, event_start"
