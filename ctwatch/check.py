@@ -7,9 +7,11 @@ from pathlib import Path
 from ctwatch import panel
 from ctwatch.config import BUNDLED, Config
 from ctwatch.disk import shortage
-from ctwatch.domain import ModelInfo, Task
+from ctwatch.domain import Task
 from ctwatch.errors import ConfigError, CtwatchError, InboxMissing, StoreError
 from ctwatch.nets import device as devices
+from ctwatch.nets.inference import Ensemble
+from ctwatch.panel import Panel
 from ctwatch.store.database import LIVE_NAME, Database
 from ctwatch.tables import load_mapping
 
@@ -23,23 +25,28 @@ class Finding:
     error: CtwatchError | None = None
 
 
-def look(config: Config) -> list[Finding]:
-    """Look at configuration, deployments table, inboxes, accelerator, models, database, its room and the archive."""
+def look(config: Config, loaded: dict[Task, Ensemble | None] | None = None) -> list[Finding]:
+    """Look at configuration, deployments table, inboxes, accelerator, models, database, its room and the archive.
+
+    What is loaded to see that it can be is put into `loaded`.
+    """
+    loaded = {} if loaded is None else loaded
     findings = [_deployments(config), *_inboxes(config), _device(config)]
-    findings += [_models(config, task) for task in Task]
+    findings += [_models(config, task, loaded) for task in Task]
     return [*findings, _store(config), *_archive(config)]
 
 
-def demand(config: Config, *, inboxes: bool = True) -> None:
-    """Raise one error that lists every problem; its class, and so the exit code, is that of the gravest.
+def demand(config: Config, *, inboxes: bool = True) -> Panel:
+    """Return the models, loaded, or raise one error with every problem; its class, and so the exit code, is the gravest's.
 
     Configuration comes before models, models before the store, the store before an inbox that may yet be mounted;
     without `inboxes` these are not asked for.
     """
-    errors = [finding.error for finding in look(config) if finding.error is not None]
+    loaded: dict[Task, Ensemble | None] = {}
+    errors = [finding.error for finding in look(config, loaded) if finding.error is not None]
     errors = [error for error in errors if inboxes or not isinstance(error, InboxMissing)]
     if not errors:
-        return
+        return Panel(loaded[Task.EMPTY], loaded[Task.SPECIES])
     gravest = min(errors, key=lambda error: error.exit_code)
     text = "\n".join(str(error) for error in errors)
     raise ConfigError(text.splitlines()) if isinstance(gravest, ConfigError) else type(gravest)(text)
@@ -69,22 +76,22 @@ def _inboxes(config: Config) -> list[Finding]:
 
 def _device(config: Config) -> Finding:
     try:
-        return Finding("device", str(devices.choose(config.models.device)))
+        return Finding("device", devices.resolve(config.models.device))
     except ConfigError as error:
         return Finding("device", config.models.device, error)
 
 
-def _models(config: Config, task: Task) -> Finding:
+def _models(config: Config, task: Task, loaded: dict[Task, Ensemble | None]) -> Finding:
     folder = panel.folder(config, task)
     what = f"{task} models"
-    if folder is None or panel.is_bare(folder):
-        return Finding(what, "none: " + ("nothing is classified" if task is Task.EMPTY else "animals stay unnamed"))
     try:
-        members = panel.inspect(folder, task)
+        ensemble = loaded[task] = panel.load_one(config, task)
     except CtwatchError as error:
         return Finding(what, str(folder), error)
+    if ensemble is None:
+        return Finding(what, "none: " + ("nothing is classified" if task is Task.EMPTY else "animals stay unnamed"))
     named = config.models.empty if task is Task.EMPTY else config.models.species
-    return Finding(what, _in_words(members, "bundled" if named == BUNDLED else str(folder)))
+    return Finding(what, _in_words(ensemble, "bundled" if named == BUNDLED else str(folder)))
 
 
 def _store(config: Config) -> Finding:
@@ -117,7 +124,9 @@ def _existing(folder: Path) -> Path:
     return next(place for place in (folder, *folder.parents) if os.path.exists(place))
 
 
-def _in_words(members: tuple[ModelInfo, ...], source: str) -> str:
+def _in_words(ensemble: Ensemble, source: str) -> str:
+    members = ensemble.members
     names = ", ".join(model.architecture for model in members)
     said = f". {members[0].notes}" if members[0].notes else ""
-    return f"{len(members)} ({names}), {len(members[0].labels)} labels, {source}{said}"
+    run_by = " and ".join(sorted(set(ensemble.engines)))
+    return f"{len(members)} ({names}), {len(members[0].labels)} labels, {source}, run by {run_by}{said}"

@@ -79,8 +79,10 @@ class Looking:
             waiting()
 
         workers = worker_count(self._config.read.workers)
+        # So far ahead that the decoders work on while the networks look at a batch: every core is busy all the time.
+        ahead = self._panel.frames_at_once
         reading = read_files(
-            self._decoders, root, files, self._wanted(), verdicts, workers=workers, waiting=keep_and_wait
+            self._decoders, root, files, self._wanted(), verdicts, workers=workers, ahead=ahead, waiting=keep_and_wait
         )
         try:
             for read in reading:
@@ -158,7 +160,7 @@ class Looking:
         """Return a classifier for one stream of frames."""
         return Classifier(
             self._panel,
-            batch_size=self._config.models.batch_size,
+            batch_size=self._panel.frames_at_once,
             gap_s=self._config.events.event_gap_s,
             averaging=Averaging(self._config.decisions.averaging),
             blank_threshold=blank_threshold(self._config, self._models.empty),

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ctwatch import check, labelling, panel
+from ctwatch import check, labelling
 from ctwatch.card import snapshot
 from ctwatch.config import Config
 from ctwatch.disk import shortage
@@ -97,10 +97,10 @@ def at_work(config: Config, *, publish: Callable[[], bool] = lambda: True) -> It
     database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
     if config.store_folder.is_dir():
         _restore_unless_a_daemon_is_at_work(config, database)
-    check.demand(config, inboxes=False)
+    loaded = check.demand(config, inboxes=False)
     prepare(database)
     clear_unfinished(config.store_folder)
-    pipeline = Pipeline(config, database, panel.load(config))
+    pipeline = Pipeline(config, database, loaded)
     try:
         yield database, pipeline
     finally:

@@ -1,6 +1,5 @@
 """The ensembles that a configuration names, loaded and ready to look."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,10 +12,12 @@ from ctwatch.config import BUNDLED, Config
 from ctwatch.domain import Canvas, ModelInfo, Task
 from ctwatch.errors import ModelError
 from ctwatch.nets import device as devices
+from ctwatch.nets.choice import Rules
 from ctwatch.nets.inference import Ensemble
 from ctwatch.reading import worker_count
 
-logger = logging.getLogger(__name__)
+_MOST_BYTES = 256_000_000
+"""Of pixels that wait for the networks at a time."""
 
 Pixels = Mapping[Canvas, NDArray[np.uint8]]
 
@@ -33,6 +34,13 @@ class Panel:
         """Every canvas that some member needs, each once."""
         needed = {canvas for ensemble in (self.empty, self.species) if ensemble for canvas in ensemble.canvases}
         return tuple(sorted(needed))
+
+    @property
+    def frames_at_once(self) -> int:
+        """How many frames are to be collected before the networks are asked: enough for all threads, bounded in memory."""
+        most = max((each.frames_at_once for each in (self.empty, self.species) if each), default=1)
+        frame = sum(3 * canvas.height * canvas.width for canvas in self.canvases)
+        return max(1, min(most, _MOST_BYTES // max(1, frame)))
 
     @property
     def empty_models(self) -> tuple[ModelInfo, ...]:
@@ -55,37 +63,37 @@ def folder(config: Config, task: Task) -> Path | None:
 
 def load(config: Config) -> Panel:
     """Load the ensembles; raises ModelError with every file that does not fit, of both tasks."""
-    device = devices.choose(config.models.device)
-    threads = worker_count(config.models.threads)
     loaded: dict[Task, Ensemble | None] = {}
     problems = []
     for task in Task:
-        place = folder(config, task)
         try:
-            loaded[task] = None
-            if place is not None and not is_bare(place):
-                loaded[task] = Ensemble.load(
-                    place, task, device=device, batch_size=config.models.batch_size, side_by_side=threads
-                )
-            elif place is not None:
-                logger.warning("%s: no %s models yet; frames stay unclassified until there are", place, task)
+            loaded[task] = load_one(config, task)
         except ModelError as error:
             problems.append(str(error))
     if problems:
         raise ModelError("\n".join(problems))
-    members = [len(ensemble.members) for ensemble in loaded.values() if ensemble]
-    devices.set_threads(max(1, threads // min(members, default=1)))
     return Panel(loaded[Task.EMPTY], loaded[Task.SPECIES])
+
+
+def load_one(config: Config, task: Task) -> Ensemble | None:
+    """Load the ensemble of one task; None where there are no models yet. Raises ModelError naming every bad file."""
+    place = folder(config, task)
+    if place is None or is_bare(place):
+        return None
+    device = devices.resolve(config.models.device)
+    return Ensemble.load(
+        place,
+        task,
+        device=device,
+        batch_size=config.models.batch_size or (16 if device == "cpu" else 128),
+        threads=worker_count(config.models.threads) if device == "cpu" else 1,
+        rules=Rules(config.models.engine, config.models.precision, config.cache_folder),
+    )
 
 
 def is_bare(place: Path) -> bool:
     """Whether a folder is there but holds no model file yet: allowed, what needs models is done when there are."""
     return place.is_dir() and not any(place.glob("*.safetensors"))
-
-
-def inspect(place: Path, task: Task) -> tuple[ModelInfo, ...]:
-    """Load an ensemble to see that it fits; returns its members. Raises ModelError."""
-    return Ensemble.load(place, task, device=devices.choose("cpu")).members
 
 
 def stack(frames: Sequence[Pixels], canvases: Sequence[Canvas]) -> dict[Canvas, NDArray[np.uint8]]:

@@ -26,28 +26,29 @@ def read_files(
     verdicts: Verdicts,
     *,
     workers: int,
+    ahead: int = 0,
     waiting: Callable[[], None] = lambda: None,
 ) -> Generator[ReadFile]:
-    """Read files in parallel and yield them in order, a bounded number ahead of the consumer.
+    """Read files in parallel and yield them in order, at most `ahead`, or four a worker, before the consumer asks.
 
     Each of `workers` threads speaks with one decoding process. While the next file is not ready `waiting` is called about
     every second, and what it raises ends the reading; closing the iterator gives the reads under way two seconds.
     Raises Unanswered if a file's disk gives no bytes.
     """
-    remaining = iter(files)
+    most = max(ahead, 4 * workers)
     abandoned = threading.Event()
     with ThreadPoolExecutor(workers, thread_name_prefix="ctwatch-read") as pool:
-        ahead: deque[Future[ReadFile]] = deque()
+        under_way: deque[Future[ReadFile]] = deque()
         try:
-            for file in remaining:
-                ahead.append(pool.submit(decoders.read, root, file, wanted, verdicts, abandoned))
-                if len(ahead) >= 4 * workers:
-                    yield _result(ahead.popleft(), waiting)
-            while ahead:
-                yield _result(ahead.popleft(), waiting)
+            for file in files:
+                under_way.append(pool.submit(decoders.read, root, file, wanted, verdicts, abandoned))
+                if len(under_way) >= most:
+                    yield _result(under_way.popleft(), waiting)
+            while under_way:
+                yield _result(under_way.popleft(), waiting)
         finally:
             abandoned.set()
-            for unread in ahead:
+            for unread in under_way:
                 unread.cancel()
 
 

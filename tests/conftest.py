@@ -1,7 +1,11 @@
 """Shared by all tests: real cards of small JPEGs, tiny networks, a configuration, and a dump of what the store holds."""
 
+import atexit
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -21,6 +25,9 @@ from ctwatch.pipeline import CardOutcome, Pipeline
 from ctwatch.store.database import Database
 from ctwatch.store.preparation import prepare
 
+# Networks are converted once for the whole run, and in nobody's own folder.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ctwatch-cache-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 sys.path.insert(0, str(Path(__file__).parent))  # the tests' own helpers, from wherever they are run
 
 START = datetime(2026, 5, 1, 10)
@@ -141,7 +148,7 @@ def config(tmp_path: Path) -> Callable[..., Config]:
         (tmp_path / "inbox").mkdir(exist_ok=True)
         empty, species = (f"{models}/empty", f"{models}/species") if models else ("", "")
         (tmp_path / "config.toml").write_text(
-            f"[models]\nempty = '{empty}'\nspecies = '{species}'\ndevice = 'cpu'\nthreads = 1\n"
+            f"[models]\nempty = '{empty}'\nspecies = '{species}'\ndevice = 'cpu'\nengine = 'eager'\nthreads = 1\n"
             f"[decisions]\nblank_threshold = {blank_threshold}\n{text}",
             "utf-8",
         )

@@ -26,7 +26,8 @@ from ctwatch.ensemble import Averaging, average
 from ctwatch.errors import ConfigError, ModelError
 from ctwatch.nets.architectures import build
 from ctwatch.nets.inference import Ensemble, model_paths
-from ctwatch.nets.model_file import load, read_info, save
+from ctwatch.nets.model_file import load, save
+from ctwatch.nets.model_info import read_info
 
 CPU = torch.device("cpu")
 PREPROCESSING = Preprocessing(Canvas(40, 56), (32, 48), (0.45, 0.45, 0.45), (0.25, 0.25, 0.25))
@@ -89,7 +90,7 @@ def figures(folder: Path) -> dict[str, Any]:
 
 def test_the_thresholds_are_those_that_the_daemon_uses(both: Path, config: Callable[..., Config]) -> None:
     """Every member carries the ensemble's, so the daemon's mean over the members is the ensemble's."""
-    loaded = {task: Ensemble.load(both / task, task, device=CPU).members for task in Task}
+    loaded = {task: Ensemble.load(both / task, task).members for task in Task}
     found = Models(loaded[Task.EMPTY], loaded[Task.SPECIES])
     settings = config(blank_threshold=0)
     for task in Task:
@@ -105,7 +106,7 @@ def test_the_thresholds_are_those_that_the_daemon_uses(both: Path, config: Calla
 
 def test_the_filter_keeps_its_share_of_the_animals_of_validation(both: Path, training_set: TrainingSet) -> None:
     """As seen by the files that were written, not by those that they were made from."""
-    ensemble = Ensemble.load(both / "empty", Task.EMPTY, device=CPU)
+    ensemble = Ensemble.load(both / "empty", Task.EMPTY)
     rows = training_set.rows("validation")
     blank = average(predict([ensemble], training_set, rows)[0], Averaging.LOGIT)[:, ensemble.labels.index(BLANK)]
     animal = training_set.labels[rows] != training_set.label_names.index(BLANK)
@@ -143,7 +144,7 @@ def test_a_card_follows_from_its_figures_alone(both: Path, training_set: Trainin
         assert card(found) == shown
         assert training_set.about.fingerprint in shown
         assert r"For a \<test\>." in shown
-        for info in Ensemble.load(both / task, task, device=CPU).members:
+        for info in Ensemble.load(both / task, task).members:
             assert f"`{info.name}.safetensors`" in shown
             assert info.model_id in shown
         for label, each in found["thresholds"]["labels"].items():
@@ -195,7 +196,7 @@ def test_nothing_is_written_where_something_is_wrong(models: Path, training_set:
     save(tmp_path / "copy" / "empty-2.safetensors", module, replace(info, notes="another file"))
     nothing = replace(training_set, splits=np.zeros(len(training_set), np.int8))
     with pytest.raises(ConfigError) as error:
-        bundle([models / "empty", tmp_path / "copy"], nothing, out, device=CPU)
+        bundle([models / "empty", tmp_path / "copy"], nothing, out)
     said = "\n".join(error.value.problems)
     assert "old.safetensors), which would join the ensemble" in said
     assert "two empty models have the file name empty-2.safetensors" in said
@@ -208,7 +209,7 @@ def test_models_of_another_canvas_are_refused_and_leave_nothing_behind(
     tiny_models: Path, training_set: TrainingSet, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match="build a set with the models' canvas"):
-        bundle([tiny_models / "empty" / "member0.safetensors"], training_set, tmp_path / "out", device=CPU)
+        bundle([tiny_models / "empty" / "member0.safetensors"], training_set, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 

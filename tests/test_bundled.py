@@ -22,7 +22,7 @@ MODELS = Path(__file__).parent.parent / "ctwatch" / "models"
 @pytest.mark.parametrize(("task", "least"), [(Task.EMPTY, 0.93), (Task.SPECIES, 0.88)])
 def test_bundled_models_on_new_scenes_of_reserved_locations(task: Task, least: float) -> None:
     """Event accuracy of the ensemble: an event with an animal in any frame is an animal's."""
-    ensemble = Ensemble.load(MODELS / task, task, device=torch.device("cpu"))
+    ensemble = Ensemble.load(MODELS / task, task)
     assert len(ensemble.members) >= 3
     if task is Task.SPECIES:
         assert set(ensemble.labels) == set(SPECIES)
@@ -54,7 +54,7 @@ def test_bundled_models_are_small_and_say_how_they_were_made() -> None:
     paths = [path for task in Task for path in model_paths(MODELS / task)]
     assert sum(path.stat().st_size for path in paths) <= 11_000_000
     for task in Task:
-        for info in Ensemble.load(MODELS / task, task, device=torch.device("cpu")).members:
+        for info in Ensemble.load(MODELS / task, task).members:
             assert info.recipe["versions"]["torch"]
             assert info.recipe["priors"]["natural"].keys() == set(info.labels)
             assert info.data_fingerprint

@@ -27,6 +27,7 @@ OWNERS = {
     "torch": {"nets"},
     "torchvision": {"nets"},
     "safetensors": {"nets"},
+    "openvino": {"nets"},
     "duckdb": {"store"},
     "PIL": {"decode", "exif", "contact_sheet", "page", "demo"},
     "piexif": {"exif", "demo"},

@@ -17,7 +17,9 @@ from torch import nn
 from ctwatch.domain import Canvas, ModelInfo, Preprocessing, Task
 from ctwatch.errors import ConfigError, ModelError
 from ctwatch.identity import content_id
-from ctwatch.nets import architectures, device, inference, model_file
+from ctwatch.nets import architectures, device, eager, model_file, model_info
+from ctwatch.nets.eager import EagerEngine
+from ctwatch.nets.engine import Pixels, Probabilities, softmax
 from ctwatch.nets.inference import Ensemble
 from ctwatch.nets.preprocessing import prepare
 
@@ -126,7 +128,7 @@ def test_round_trip(tmp_path: Path) -> None:
     written = model_file.save(path, net, info())
     again, loaded = model_file.load(path)
     assert again == written == replace(info(), model_id=content_id(path.read_bytes()))
-    assert model_file.read_info(path) == again
+    assert model_info.read_info(path) == again
     assert not loaded.training
     assert all(p.dtype == torch.float32 for p in loaded.parameters())
     with torch.inference_mode():
@@ -258,7 +260,7 @@ def test_a_safetensors_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_file({"w": torch.zeros(3)}, path)
     with pytest.raises(ModelError, match="not one of ctwatch"):
-        model_file.read_info(path)
+        model_info.read_info(path)
 
 
 def test_weights_that_are_not_finite_or_of_another_kind_are_refused(tmp_path: Path) -> None:
@@ -290,13 +292,13 @@ def test_members_are_in_the_order_of_their_file_names(tmp_path: Path) -> None:
         write(tmp_path / f"{name}.safetensors", seed=seed, name=name)
     (tmp_path / "README.md").write_text("not a model")
     (tmp_path / ".c.safetensors.1.tmp").write_bytes(b"half written")
-    ensemble = Ensemble.load(tmp_path, Task.EMPTY, device=CPU)
+    ensemble = Ensemble.load(tmp_path, Task.EMPTY)
     assert [member.name for member in ensemble.members] == ["a", "b", "c"]
     result = ensemble.predict({CANVAS: frames(3)})
     assert result.shape == (3, 3, 2)
     assert result.dtype == np.float32
     np.testing.assert_allclose(result.sum(-1), 1, atol=1e-6)
-    only_b = Ensemble([model_file.load(tmp_path / "b.safetensors")], device=CPU)
+    only_b = Ensemble([EagerEngine(*model_file.load(tmp_path / "b.safetensors"), CPU)])
     np.testing.assert_allclose(only_b.predict({CANVAS: frames(3)})[:, 0], result[:, 1], atol=1e-6)
 
 
@@ -308,7 +310,7 @@ def test_probabilities_are_those_of_the_network(tmp_path: Path) -> None:
     with torch.inference_mode():
         logits = net(prepare(torch.from_numpy(pixels), described.preprocessing))
         expected = torch.softmax(logits / described.temperature, 1).numpy()
-    ensemble = Ensemble.load(tmp_path, Task.EMPTY, device=CPU)
+    ensemble = Ensemble.load(tmp_path, Task.EMPTY)
     np.testing.assert_allclose(ensemble.predict({CANVAS: pixels})[:, 0], expected, atol=1e-4)
 
 
@@ -316,7 +318,7 @@ def test_each_member_gets_its_own_canvas(tmp_path: Path) -> None:
     other = Canvas(48, 64, banner_bottom=0.1)
     write(tmp_path / "a.safetensors")
     write(tmp_path / "b.safetensors", preprocessing=replace(info().preprocessing, canvas=other))
-    ensemble = Ensemble.load(tmp_path, Task.EMPTY, device=CPU)
+    ensemble = Ensemble.load(tmp_path, Task.EMPTY)
     assert ensemble.canvases == (CANVAS, other)
     assert ensemble.predict({CANVAS: frames(2), other: frames(2, other)}).shape == (2, 2, 2)
     for wrong in (
@@ -334,7 +336,7 @@ def test_files_that_do_not_fit_are_all_refused_by_name(tmp_path: Path) -> None:
     write(tmp_path / "c.safetensors", task=Task.SPECIES, labels=("x", "y"), thresholds={})
     (tmp_path / "d.safetensors").write_bytes(b"damaged")
     with pytest.raises(ModelError) as caught:
-        Ensemble.load(tmp_path, Task.EMPTY, device=CPU)
+        Ensemble.load(tmp_path, Task.EMPTY)
     message = str(caught.value)
     assert "a.safetensors" not in message
     assert all(f"{name}.safetensors" in message for name in "bcd")
@@ -342,42 +344,39 @@ def test_files_that_do_not_fit_are_all_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_folder_without_models_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model file"):
-        Ensemble.load(tmp_path, Task.EMPTY, device=CPU)
+        Ensemble.load(tmp_path, Task.EMPTY)
     with pytest.raises(ModelError, match="no such folder"):
-        Ensemble.load(tmp_path / "missing", Task.EMPTY, device=CPU)
+        Ensemble.load(tmp_path / "missing", Task.EMPTY)
 
 
 def test_no_frames_give_an_empty_result(tmp_path: Path) -> None:
     write(tmp_path / "a.safetensors")
-    assert Ensemble.load(tmp_path, Task.EMPTY, device=CPU).predict({CANVAS: frames(0)}).shape == (0, 1, 2)
+    assert Ensemble.load(tmp_path, Task.EMPTY).predict({CANVAS: frames(0)}).shape == (0, 1, 2)
 
 
 def test_a_row_does_not_depend_on_its_batch(tmp_path: Path) -> None:
     write(tmp_path / "a.safetensors")
     pixels = frames(11)
-    results = [
-        Ensemble.load(tmp_path, Task.EMPTY, device=CPU, batch_size=size).predict({CANVAS: pixels})
-        for size in (1, 4, 11)
-    ]
+    results = [Ensemble.load(tmp_path, Task.EMPTY, batch_size=size).predict({CANVAS: pixels}) for size in (1, 4, 11)]
     for result in results[1:]:
         np.testing.assert_allclose(result, results[0], atol=1e-5)
 
 
-class Hungry(nn.Module):
-    """Runs out of memory above a number of frames."""
+class Hungry:
+    """An engine that runs out of memory above a number of frames."""
 
-    def __init__(
-        self, most: int, error: type[RuntimeError] = torch.OutOfMemoryError, text: str = "out of memory"
-    ) -> None:
-        super().__init__()
+    name, most_at_once = "hungry", 100
+
+    def __init__(self, most: int, error: type[Exception] = torch.OutOfMemoryError, text: str = "out of memory") -> None:
         self.most, self.error, self.text = most, error, text
+        self.info = info()
         self.sizes: list[int] = []
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.sizes.append(len(x))
-        if len(x) > self.most:
+    def __call__(self, pixels: Pixels) -> Probabilities:
+        self.sizes.append(len(pixels))
+        if len(pixels) > self.most:
             raise self.error(self.text)
-        return x.mean((2, 3))[:, :2]
+        return softmax(pixels.mean((2, 3))[:, :2].astype(np.float32))
 
 
 @pytest.mark.parametrize(
@@ -386,14 +385,14 @@ class Hungry(nn.Module):
         (torch.OutOfMemoryError, "CUDA out of memory. Tried to allocate 2 GiB"),
         (RuntimeError, "MPS backend out of memory"),
         (RuntimeError, "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"),
+        (MemoryError, "std::bad_alloc"),
     ],
 )
 def test_out_of_memory_halves_the_batch_for_good(
-    error: type[RuntimeError], text: str, caplog: pytest.LogCaptureFixture
+    error: type[Exception], text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ensemble = Ensemble([(info(), nn.Identity())], device=CPU, batch_size=16)
     hungry = Hungry(5, error, text)
-    ensemble._nets = [hungry]
+    ensemble = Ensemble([hungry], batch_size=16)
     with caplog.at_level(logging.WARNING):
         result = ensemble.predict({CANVAS: frames(20)})
     assert hungry.sizes == [16, 8, 4, 4, 4, 4, 4]
@@ -405,13 +404,10 @@ def test_out_of_memory_halves_the_batch_for_good(
 
 
 def test_one_frame_too_many_is_a_model_error_and_other_errors_pass() -> None:
-    ensemble = Ensemble([(info(), nn.Identity())], device=CPU)
-    ensemble._nets = [Hungry(0)]
     with pytest.raises(ModelError, match="not enough memory"):
-        ensemble.predict({CANVAS: frames(3)})
-    ensemble._nets = [Hungry(0, RuntimeError, "shapes differ")]
+        Ensemble([Hungry(0)]).predict({CANVAS: frames(3)})
     with pytest.raises(RuntimeError, match="shapes differ"):
-        ensemble.predict({CANVAS: frames(3)})
+        Ensemble([Hungry(0, RuntimeError, "shapes differ")]).predict({CANVAS: frames(3)})
 
 
 def test_folding_keeps_the_answers() -> None:
@@ -421,11 +417,11 @@ def test_folding_keeps_the_answers() -> None:
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.5, 0.5)  # type: ignore[arg-type]
             nn.init.uniform_(module.running_var, 0.5, 2.0)  # type: ignore[arg-type]
-    folded = inference._folded(net, torch.zeros(2, 3, 64, 64))
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    small = eager.folded(info(), net)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in small.modules())
     with torch.inference_mode():
         x = torch.randn(2, 3, 64, 64)
-        torch.testing.assert_close(net(x), folded(x), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(net(x), small(x), rtol=1e-3, atol=1e-3)
 
 
 def test_nothing_in_the_package_unpickles() -> None:
@@ -439,9 +435,9 @@ def test_the_same_model_twice_in_a_folder_is_refused(tmp_path: Path) -> None:
     """A copy would vote twice."""
     import shutil
 
-    source = Path(inference.__file__).parents[1] / "models" / "empty"
+    source = Path(eager.__file__).parents[1] / "models" / "empty"
     first = sorted(source.glob("*.safetensors"))[0]
     shutil.copy(first, tmp_path / "a.safetensors")
     shutil.copy(first, tmp_path / "b.safetensors")
     with pytest.raises(ModelError, match=r"b\.safetensors: is another copy"):
-        Ensemble.load(tmp_path, Task.EMPTY, device=torch.device("cpu"))
+        Ensemble.load(tmp_path, Task.EMPTY)

@@ -14,7 +14,7 @@ from ctwatch_train.cli import train
 
 from ctwatch.domain import Task
 from ctwatch.nets.inference import Ensemble, model_paths
-from ctwatch.nets.model_file import read_info
+from ctwatch.nets.model_info import read_info
 
 ROOT = Path(__file__).resolve().parents[1]
 HELP = ROOT / "tests" / "golden" / "help"
@@ -73,7 +73,7 @@ def test_from_labels_to_models_with_a_card_in_four_commands(tiny_scenes: Path, t
     )  # fmt: skip
     assert bundled.returncode == 0, bundled.stderr
     for task in Task:
-        ensemble = Ensemble.load(tmp_path / "bundle" / task, task, device=__import__("torch").device("cpu"))
+        ensemble = Ensemble.load(tmp_path / "bundle" / task, task)
         assert len(ensemble.members) == 2
         assert ensemble.members[0].thresholds
         card = (tmp_path / "bundle" / task / "README.md").read_text("utf-8")

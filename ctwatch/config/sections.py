@@ -140,9 +140,29 @@ class Models:
     )
     device: str = _option("auto", "auto (cuda, mps, cpu), or one by name: cpu, cuda, cuda:1, mps.")
     batch_size: int = _option(
-        16, "Frames a network sees at once; halved by itself when memory runs out.", minimum=1, maximum=4096
+        0,
+        "Frames a network sees at once, halved by itself when memory runs out; 0: 16 on the processor, 128 elsewhere.",
+        minimum=0,
+        maximum=4096,
     )
     threads: int = _option(0, "Threads of the networks on the processor; 0: one per core.", minimum=0, maximum=1024)
+    engine: str = _option(
+        "auto",
+        "What runs the networks: auto (on the processor OpenVINO where it is faster and agrees with PyTorch), eager"
+        " (PyTorch, operation by operation), openvino.",
+        choices=("auto", "eager", "openvino"),
+    )
+    precision: str = _option(
+        "auto",
+        "auto (bfloat16 where the machine has units for it and the probabilities stay within 0.03 of float32's), or"
+        " float32.",
+        choices=("auto", "float32"),
+    )
+    cache: str = _option(
+        "",
+        "Folder that keeps networks converted for this machine and which engine was the fastest; empty: the service's or"
+        " the user's own folder for such things.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,6 +371,16 @@ class Config:
     def path(self, value: str) -> Path:
         """Return a path of the configuration, relative ones taken from the configuration file's folder."""
         return (self.base / os.path.expanduser(value)).absolute()
+
+    @property
+    def cache_folder(self) -> Path | None:
+        """Where things are kept that can be made anew; None for a user without a home."""
+        if self.models.cache:
+            return self.path(self.models.cache)
+        if service := os.environ.get("CACHE_DIRECTORY", "").split(os.pathsep)[0]:
+            return Path(service)
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        return Path(home) / "ctwatch" if os.path.isabs(home) else None
 
     @property
     def inboxes(self) -> tuple[Path, ...]:

@@ -1,12 +1,22 @@
 """Chooses where networks run, and refuses clearly what this machine does not have."""
 
-import torch
+import os
+import sys
+from typing import TYPE_CHECKING
 
 from ctwatch.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+_ACCELERATORS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu")
+"""Device files of which one is there on every Linux with an accelerator for PyTorch: NVIDIA's, AMD's, WSL's, Jetson's."""
 
 
 def _usable(name: str) -> str | None:
     """Return why a device cannot be computed on, None if it can: being listed is not being usable."""
+    import torch
+
     try:
         device = torch.device(name)
         if device.type not in ("cpu", "cuda", "mps"):
@@ -21,7 +31,7 @@ def _usable(name: str) -> str | None:
     return None
 
 
-def choose(name: str) -> torch.device:
+def choose(name: str) -> "torch.device":
     """Return the device of a name: "auto" is the first usable of cuda, mps and cpu.
 
     Args:
@@ -30,6 +40,8 @@ def choose(name: str) -> torch.device:
     Raises:
         ConfigError: The name is none of these, or this machine does not have it.
     """
+    import torch
+
     if name == "auto":
         return torch.device(next(each for each in ("cuda", "mps", "cpu") if _usable(each) is None))
     reason = _usable(name)
@@ -38,6 +50,18 @@ def choose(name: str) -> torch.device:
     return torch.device(name)
 
 
+def resolve(name: str) -> str:
+    """Return the name of what `choose` chooses; says "cpu" without the seconds that PyTorch takes to load where it can.
+
+    Raises:
+        ConfigError: As `choose` does.
+    """
+    plainly_without = sys.platform == "linux" and not any(map(os.path.exists, _ACCELERATORS))
+    return "cpu" if name == "cpu" or (name == "auto" and plainly_without) else str(choose(name))
+
+
 def set_threads(threads: int) -> None:
-    """Let each network on the processor use so many threads, 1 or more."""
+    """Let each operation of a network on the processor use so many threads, 1 or more."""
+    import torch
+
     torch.set_num_threads(threads)

@@ -1,25 +1,27 @@
 """An ensemble of model files that looks at frames in batches and gives calibrated probabilities."""
 
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
-from torch.fx.experimental.optimization import fuse
 
 from ctwatch.domain import Canvas, ModelInfo, Task
 from ctwatch.errors import ModelError
-from ctwatch.nets.model_file import load, read_info
-from ctwatch.nets.preprocessing import prepare
+from ctwatch.nets.choice import EAGER, Rules, engine_for
+from ctwatch.nets.device import set_threads
+from ctwatch.nets.engine import FLOAT32, Engine, Pixels, Probabilities
+from ctwatch.nets.model_info import read_info
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from torch import nn
 
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
-Probabilities = np.ndarray[Any, np.dtype[np.float32]]
+logger = logging.getLogger(__name__)
 
 DEFAULT_BATCH = 64
 
@@ -31,28 +33,23 @@ class Ensemble:
         members: What each model file says of itself, in the order of the result.
         labels: Common to all members.
         canvases: The distinct canvases that the members need, sorted.
+        batch_size: Frames that go through a network at once; made smaller when memory is short.
     """
 
-    def __init__(
-        self,
-        members: Sequence[tuple[ModelInfo, nn.Module]],
-        *,
-        device: torch.device,
-        batch_size: int = DEFAULT_BATCH,
-        side_by_side: int = 1,
-    ) -> None:
-        if not members:
+    def __init__(self, engines: Sequence[Engine], *, batch_size: int = DEFAULT_BATCH, threads: int = 1) -> None:
+        """Take a member's engine each, and how many of them may look at the same time, a thread each."""
+        if not engines:
             raise ModelError("an ensemble needs at least one model")
-        self.members = tuple(info for info, _ in members)
+        self.members = tuple(engine.info for engine in engines)
         self.labels = self.members[0].labels
         self.canvases = tuple(sorted({info.preprocessing.canvas for info in self.members}))
-        self.device = device
         self.batch_size = batch_size
-        self._nets = [_ready(info, module, device) for info, module in members]
-        # Members on cores of their own are two to three times faster than all cores on each member: small networks
-        # have little to share out, and threads that wait for each other spin when the machine is busy.
-        workers = min(side_by_side, len(members)) if device.type == "cpu" else 1
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="ctwatch-net") if workers > 1 else None
+        self._engines = tuple(engines)
+        self._threads = threads
+        self._backing_off = threading.Lock()
+        # A core to each call is two to three times faster than all cores on one: small networks have little to share
+        # out, and threads that wait for each other spin when the machine is busy.
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ctwatch-net") if threads > 1 else None
 
     @classmethod
     def load(
@@ -60,40 +57,53 @@ class Ensemble:
         folder: Path,
         task: Task,
         *,
-        device: torch.device,
+        device: str = "cpu",
         batch_size: int = DEFAULT_BATCH,
-        side_by_side: int = 1,
+        threads: int = 1,
+        rules: Rules = Rules(EAGER, FLOAT32),  # noqa: B008 - a value that nobody can change
     ) -> "Ensemble":
         """Load every model file of a folder, sorted by file name.
 
         Args:
             folder: Holds `*.safetensors`; other files are not looked at.
             task: What all of them must be for.
-            device: Where they run.
+            device: Where they run: cpu, cuda, cuda:1, mps.
             batch_size: Frames that go through a network at once; made smaller when memory is short.
-            side_by_side: Members that run at the same time on the processor, a thread each.
+            threads: Calls of networks that run at the same time; more than one only on the processor.
+            rules: Which engines may run them; without, PyTorch does.
 
         Raises:
             ModelError: The folder has none, or any file is damaged or does not fit the first usable one; all are named.
         """
-        paths = model_paths(folder)
-        members: list[tuple[ModelInfo, nn.Module]] = []
+        engines: list[Engine] = []
         refused: list[str] = []
-        for path in paths:
+        for path in model_paths(folder):
             try:
                 info = read_info(path)
-                reason = _misfit(info, task, members[0][0] if members else None)
-                if info.model_id in {member.model_id for member, _ in members}:
-                    reason = "is another copy of a model that is in this folder already; remove one"
+                reason = _misfit(info, task, [engine.info for engine in engines])
                 if reason is None:
-                    members.append(load(path))
+                    engines.append(
+                        engine_for(info, partial(_network, path), device=device, threads=threads, rules=rules)
+                    )
                 else:
                     refused.append(f"{path}: {reason}")
             except ModelError as error:
                 refused.append(str(error))
         if refused:
             raise ModelError("\n".join(refused))
-        return cls(members, device=device, batch_size=batch_size, side_by_side=side_by_side)
+        if threads > 1 and any(engine.name.startswith(EAGER) for engine in engines):
+            set_threads(1)
+        return cls(engines, batch_size=batch_size, threads=threads)
+
+    @property
+    def frames_at_once(self) -> int:
+        """How many frames a call of `predict` needs to keep every thread busy with whole batches."""
+        return self.batch_size * ceil(self._threads / len(self._engines))
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """What runs each member, such as "openvino bfloat16"."""
+        return tuple(engine.name for engine in self._engines)
 
     def predict(self, pixels: Mapping[Canvas, Pixels]) -> Probabilities:
         """Return softmax(logits / temperature) of every frame by every member, float32 (N, members, labels).
@@ -120,41 +130,43 @@ class Ensemble:
         (frames,) = counts
         result = np.empty((frames, len(self.members), len(self.labels)), np.float32)
 
-        def look(index: int) -> None:
-            info = self.members[index]
-            source, start = pixels[info.preprocessing.canvas], 0
-            while start < frames:
-                stop = min(frames, start + self.batch_size)
+        def look(share: tuple[int, int, int]) -> None:
+            index, start, end = share
+            engine = self._engines[index]
+            source = pixels[engine.info.preprocessing.canvas]
+            while start < end:
+                stop = min(end, start + self.batch_size)
                 try:
-                    result[start:stop, index] = self._look(info, self._nets[index], source[start:stop])
-                except RuntimeError as error:
-                    self._back_off(error, stop - start, info)
+                    result[start:stop, index] = engine(source[start:stop])
+                except (RuntimeError, MemoryError) as error:
+                    self._back_off(error, stop - start, engine.info)
                 else:
                     start = stop
 
-        for _ in self._pool.map(look, range(len(self.members))) if self._pool else map(look, range(len(self.members))):
+        for _ in (self._pool.map if self._pool else map)(look, self._shares(frames)):
             pass
         return result
 
-    def _look(self, info: ModelInfo, net: nn.Module, frames: Pixels) -> Probabilities:
-        with torch.inference_mode():
-            batch = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
-            batch = prepare(batch, info.preprocessing).contiguous(memory_format=torch.channels_last)
-            logits = net(batch).to(torch.float32)
-            out: Probabilities = torch.softmax(logits / info.temperature, 1).cpu().numpy()
-        return out
+    def _shares(self, frames: int) -> list[tuple[int, int, int]]:
+        """Divide the work into calls (member, first, end), small enough that no thread is left without."""
+        even = ceil(frames / ceil(self._threads / len(self._engines))) or 1
+        return [
+            (index, start, min(frames, start + size))
+            for index, engine in enumerate(self._engines)
+            for size in [min(even, engine.most_at_once, self.batch_size)]
+            for start in range(0, frames, size)
+        ]
 
-    def _back_off(self, error: RuntimeError, tried: int, info: ModelInfo) -> None:
-        if not out_of_memory(error):
+    def _back_off(self, error: RuntimeError | MemoryError, tried: int, info: ModelInfo) -> None:
+        if not _out_of_memory(error):
             raise error
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
         if tried <= 1:
             raise ModelError(
-                f"{info.name}: not enough memory on {self.device} for one frame; close other programs or use the cpu"
+                f"{info.name}: not enough memory for one frame; close other programs or use the cpu"
             ) from error
-        self.batch_size = max(1, tried // 2)
-        log.warning("out of memory on %s with %d frames at once; going on with %d", self.device, tried, self.batch_size)
+        with self._backing_off:
+            self.batch_size = max(1, min(self.batch_size, tried // 2))
+        logger.warning("out of memory with %d frames at once; going on with %d", tried, self.batch_size)
 
 
 def model_paths(folder: Path) -> tuple[Path, ...]:
@@ -173,38 +185,25 @@ def model_paths(folder: Path) -> tuple[Path, ...]:
     return paths
 
 
-def out_of_memory(error: RuntimeError) -> bool:
-    """Return whether an error means that memory ran out, on an accelerator or on the processor."""
+def _network(path: Path) -> "nn.Module":
+    from ctwatch.nets.model_file import load  # PyTorch takes seconds to load; not every start needs it
+
+    return load(path)[1]
+
+
+def _out_of_memory(error: RuntimeError | MemoryError) -> bool:
     text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
+    return isinstance(error, MemoryError) or "out of memory" in text or "t allocate memory" in text
 
 
-def _misfit(info: ModelInfo, task: Task, first: ModelInfo | None) -> str | None:
+def _misfit(info: ModelInfo, task: Task, members: Sequence[ModelInfo]) -> str | None:
     if info.task is not task:
         return f"is for the task {info.task}, this folder is for {task}; move it"
-    if first is not None and info.labels != first.labels:
+    if members and info.labels != members[0].labels:
         return (
-            f"its {len(info.labels)} labels are not, in order, the {len(first.labels)} of {first.name}; "
+            f"its {len(info.labels)} labels are not, in order, the {len(members[0].labels)} of {members[0].name}; "
             "members of an ensemble must be trained on the same labels"
         )
+    if info.model_id in {member.model_id for member in members}:
+        return "is another copy of a model that is in this folder already; remove one"
     return None
-
-
-def _ready(info: ModelInfo, module: nn.Module, device: torch.device) -> nn.Module:
-    """Fold batch-norm into the convolutions where that changes nothing but rounding, and move it to the device."""
-    module = _folded(module.eval(), torch.zeros(2, 3, *info.preprocessing.crop))
-    module.to(device)
-    return module.to(memory_format=torch.channels_last)
-
-
-def _folded(module: nn.Module, example: torch.Tensor) -> nn.Module:
-    try:
-        folded: nn.Module = fuse(module).eval()
-        with torch.inference_mode():
-            example[1].normal_(generator=torch.Generator().manual_seed(0))
-            before, after = module(example), folded(example)
-        if before.shape == after.shape and torch.allclose(before, after, rtol=1e-3, atol=1e-3):
-            return folded
-    except Exception as error:  # folding is an extra: what cannot be traced runs as it is
-        log.debug("%s cannot be traced: %s", type(module).__name__, error)
-    return module

@@ -21,6 +21,7 @@ workers = 1
 empty = "models/empty"
 species = "models/species"
 device = "cpu"
+engine = "eager"
 threads = 1
 batch_size = 4
 [decisions]

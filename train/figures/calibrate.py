@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from ctwatch.nets.model_file import TEMPERATURES
+from ctwatch.nets.model_info import TEMPERATURES
 
 from ..sets.targets import Numbers
 from .measure import Flags, Floats

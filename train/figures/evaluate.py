@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from ctwatch.domain import BLANK, ModelInfo, Task
 from ctwatch.errors import ConfigError
+from ctwatch.nets.eager import EagerEngine
 from ctwatch.nets.inference import DEFAULT_BATCH, Ensemble, model_paths
-from ctwatch.nets.model_file import load, read_info
+from ctwatch.nets.model_file import load
+from ctwatch.nets.model_info import read_info
 
 from ..sets.dataset import TrainingSet
 from ..sets.split import SEVERAL, SPLITS
@@ -334,7 +336,7 @@ def _ensemble(place: Path | Sequence[Path], device: torch.device, batch_size: in
     """
     if isinstance(place, Path) and not place.is_file():
         task = read_info(model_paths(place)[0]).task
-        return Ensemble.load(place, task, device=device, batch_size=batch_size)
+        return Ensemble.load(place, task, device=str(device), batch_size=batch_size)
     members = [load(path) for path in ([place] if isinstance(place, Path) else place)]
     if not members:
         raise ConfigError(["no model file is named"])
@@ -347,7 +349,7 @@ def _ensemble(place: Path | Sequence[Path], device: torch.device, batch_size: in
     ]
     if problems:
         raise ConfigError(problems[:20])
-    return Ensemble(members, device=device, batch_size=batch_size)
+    return Ensemble([EagerEngine(info, module, device) for info, module in members], batch_size=batch_size)
 
 
 def _misfits(ensembles: Sequence[Ensemble], training_set: TrainingSet, splits: Sequence[str]) -> list[str]:

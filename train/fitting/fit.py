@@ -18,7 +18,8 @@ from torch import nn
 import ctwatch
 from ctwatch.domain import BLANK, ModelInfo, Task
 from ctwatch.errors import ConfigError, ModelError
-from ctwatch.nets.model_file import read_info, save
+from ctwatch.nets.model_file import save
+from ctwatch.nets.model_info import read_info
 
 from ..figures.calibrate import blank_threshold, priors, softmax, temperature
 from ..figures.measure import figures

@@ -10,7 +10,7 @@ from typing import Any
 from ctwatch.domain import BLANK, Task
 from ctwatch.errors import ConfigError
 from ctwatch.nets.architectures import names
-from ctwatch.nets.model_file import MAX_LABELS, SIDES
+from ctwatch.nets.model_info import MAX_LABELS, SIDES
 
 SHIPPED = Path(__file__).parent.parent / "recipes"
 Regime = tuple[int, float, float]

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from ctwatch.domain import BLANK, ModelInfo, Task
 from ctwatch.ensemble import average, pool
 from ctwatch.errors import ConfigError, ModelError
+from ctwatch.nets.eager import EagerEngine
 from ctwatch.nets.inference import Ensemble, model_paths
-from ctwatch.nets.model_file import load, read_info, save
+from ctwatch.nets.model_file import load, save
+from ctwatch.nets.model_info import read_info
 
 from ..figures.bootstrap import ROUNDS
 from ..figures.calibrate import blank_threshold
@@ -197,7 +199,7 @@ def _chosen(
     """Choose every task's thresholds on validation, and see on test what the species' give; the filter's, `evaluate` sees."""
     splits = ("validation", *TESTS)
     rows = np.flatnonzero(np.isin(training_set.splits, [SPLITS.index(split) for split in splits]))
-    ensembles = [Ensemble.load(folder, task, device=device) for task, folder in staged.items()]
+    ensembles = [Ensemble.load(folder, task, device=str(device)) for task, folder in staged.items()]
     canvas = training_set.about.canvas
     if any(ensemble.canvases != (canvas,) for ensemble in ensembles):
         # `evaluate` says for every model what does not fit.
@@ -383,7 +385,7 @@ def _about(training_set: TrainingSet) -> dict[str, Any]:
 def speed(path: Path) -> float:
     """Return milliseconds per frame of one model file on one thread, the best of three batches of 16."""
     info, module = load(path)
-    one = Ensemble([(info, module)], device=torch.device("cpu"))
+    one = Ensemble([EagerEngine(info, module, torch.device("cpu"))])
     canvas = one.canvases[0]
     pixels = {canvas: np.full((16, 3, canvas.height, canvas.width), 127, np.uint8)}
     threads = torch.get_num_threads()
