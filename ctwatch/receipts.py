@@ -43,8 +43,13 @@ def give_receipts(config: Config, now: datetime) -> int:
         for failure in failed_files(connection, [card.card_id for card in new.values()]):
             failures.setdefault(failure.card_id, []).append(failure)
     for name, card in new.items():
-        text = receipt(card, failures.get(card.card_id, []), copied=_is_a_copy(config, card), published_at=now)
-        if config.cards.receipt == "card" and card.archive is None and _in_an_inbox(config, card):
+        archived = card.archive is not None and os.path.isdir(card.archive)
+        # Listed once: a card may hold ten thousand files. Gone, or another card by now under the same name: no copy.
+        here = not archived and _in_an_inbox(config, card) and lies_at(card, card.root)
+        mounted = not card.loose and os.path.ismount(card.root)  # the SD card itself, as far as can be told
+        copied = (archived and _in_an_inbox(config, card)) or (here and not mounted)
+        text = receipt(card, failures.get(card.card_id, []), copied=copied, published_at=now)
+        if config.cards.receipt == "card" and card.archive is None and here:
             _put(card, text)
         # Last, because what lies here is taken for given.
         write_bytes(folder / name, text.encode("utf-8"))
@@ -132,8 +137,6 @@ def _verdict(card: KeptCard, failed: int, copied: bool) -> list[str]:
 
 
 def _put(card: KeptCard, text: str) -> None:
-    if not lies_at(card, card.root):
-        return  # gone, or another card by now, under the same name
     for folder, name in ((card.root, RECEIPT_NAME), (card.inbox, beside(card.root))):
         try:
             card_folder.put_text(folder, name, text)
@@ -150,15 +153,6 @@ def _put(card: KeptCard, text: str) -> None:
 def beside(root: str) -> str:
     """Return the name of a receipt in the inbox, for a card whose folder cannot be written to."""
     return f"ctwatch-receipt-{file_name_part(storable(os.path.basename(root)))}.txt"
-
-
-def _is_a_copy(config: Config, card: KeptCard) -> bool:
-    """Whether the photographs lie in a folder that is a copy of the SD card as far as can be told."""
-    if not _in_an_inbox(config, card):
-        return False
-    if card.archive is not None and os.path.isdir(card.archive):
-        return True
-    return lies_at(card, card.root) and (card.loose or not os.path.ismount(card.root))
 
 
 def _in_an_inbox(config: Config, card: KeptCard) -> bool:

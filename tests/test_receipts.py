@@ -88,6 +88,21 @@ def test_a_copy_of_a_broken_file_is_broken_too(store: Store, make_card: Make) ->
     assert "  IMG_0001.JPG: truncated (" in text
 
 
+def test_a_card_is_listed_once_for_its_receipt(store: Store, make_card: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold ten thousand files; and a receipt that lies there is not given again."""
+    card = make_card(folder="DCIM/100RECNX")
+    store.process(card)
+    put_out(store.config, store.database)
+    listed: list[str] = []
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda place: (listed.append(str(place)), real(place))[1])
+    assert give_receipts(store.config, NOW) == 1
+    assert len([place for place in listed if place.startswith(str(card))]) == 3
+    listed.clear()
+    assert give_receipts(store.config, NOW) == 0
+    assert not [place for place in listed if place.startswith(str(card))]
+
+
 def test_an_empty_folder_is_never_safe(store: Store, make_card: Make) -> None:
     card = make_card(files=0)
     store.process(card)
