@@ -15,7 +15,7 @@ from ctwatch.nets.preprocessing import prepare
 CANVAS = Canvas(256, 256, 0.0, 0.05)
 PREPROCESSING = Preprocessing(CANVAS, (224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _SCENES = 24
-_RIDGE = 1e-2
+_RIDGE = 0.3
 
 
 def fitted(folder: Path, architecture: str, *, members: int = 1) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import TypeVar
 
-from ctwatch import __version__, check, panel, receipts
+from ctwatch import __version__, check, receipts
 from ctwatch.config import Config
 from ctwatch.disk import shortage
 from ctwatch.domain import CardSnapshot
@@ -102,7 +102,7 @@ class Daemon:
             self._database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
             try:
                 self._patiently(lambda: restore_if_damaged(self._database, utc_now()))
-                self._patiently(lambda: check.demand(config))
+                self._panel = self._patiently(lambda: check.demand(config))
                 self._patiently(lambda: prepare(self._database))
                 clear_unfinished(config.store_folder)
                 logger.info("ctwatch %s watches %s", __version__, ", ".join(map(str, config.inboxes)))
@@ -121,11 +121,10 @@ class Daemon:
     def _work(self) -> None:
         """Work with one configuration, until stopped or asked to read it again."""
         config, database = self._config, self._database
-        loaded = panel.load(config)
-        for ensemble in (loaded.empty, loaded.species):
+        for ensemble in (self._panel.empty, self._panel.species):
             if ensemble is not None and ensemble.members[0].notes:
                 logger.warning("%s models: %s", ensemble.members[0].task, ensemble.members[0].notes)
-        self._pipeline = Pipeline(config, database, loaded, stop=self._must_stop)
+        self._pipeline = Pipeline(config, database, self._panel, stop=self._must_stop)
         self._publisher = Publisher(config, database, self._monotonic)
         self._upkeep = Upkeep(
             config, database, now=utc_now, monotonic=self._monotonic, retry_s=self._pause_s, step=self._step
@@ -333,13 +332,13 @@ class Daemon:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS=reads its configuration")
         try:
             config = self._renew()
-            check.demand(config)
+            loaded = check.demand(config)
             if config.store_folder != self._config.store_folder:
                 raise ConfigError([f"store.folder: {config.store_folder} needs a restart of the daemon"])
         except CtwatchError as error:
             logger.error("the configuration was not taken over, the one before holds: %s", error)
             return
-        self._config = config
+        self._config, self._panel = config, loaded
         self._refused, self._retry_at, self._waiting = {}, {}, {}
         self._board.update(inboxes=[storable(str(inbox)) for inbox in config.inboxes])
         logger.info("the configuration was read again; watching %s", ", ".join(map(str, config.inboxes)))

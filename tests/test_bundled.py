@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from ctwatch_train import generate
 from PIL import Image
 
