@@ -176,7 +176,8 @@ def _store(folder: Path, count: int, models: Models, *, labelled: bool = False) 
         deployment = Deployment(_DEPLOYMENT, "L01", DeploymentSource.FOLDER)
         cards.put_deployments(connection, [(deployment, Location("L01"))])
         snapshot = CardSnapshot("/card", "card", "/", ())
-        cards.put_card(connection, "card", snapshot, files, cards.count(files, media), replacing=[], processed_at=_NOW)
+        cards.add_files(connection, "card", files)
+        cards.put_card(connection, "card", snapshot, cards.count(files, media), processed_at=_NOW)
         if labelled:
             said = media_ids[::10]
             people = {"media_id": said, "label": [LABELS[0]] * len(said), "labelled_by": ["somebody"] * len(said)}

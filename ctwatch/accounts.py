@@ -1,13 +1,18 @@
 """The account of a card: what became of each file, what is new with it, which deployments it speaks of."""
 
 import os
-from collections.abc import Sequence
+import pickle
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ctwatch import deployments
 from ctwatch.decoding import ReadFile
 from ctwatch.domain import CardSnapshot, Deployment, Failure, FileStatus, Location, Media
 from ctwatch.store.cards import CardFile
+
+FILES_AT_ONCE = 2048
+"""Files of a card that are packed together, and written together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +22,36 @@ class Placed:
     read: ReadFile
     deployment: Deployment | None = None
     location: Location | None = None
+
+
+class Packed:
+    """Files that were read, in order, kept in a tenth of the memory to be gone through as often as one likes.
+
+    They come back equal, not the same.
+    """
+
+    def __init__(self) -> None:
+        self._packed: list[bytes] = []
+        self._open: list[Placed] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, item: Placed) -> None:
+        """Add one file."""
+        self._open.append(item)
+        self._count += 1
+        if len(self._open) == FILES_AT_ONCE:
+            self._packed.append(zlib.compress(pickle.dumps(self._open), 1))
+            self._open = []
+
+    def blocks(self) -> Iterator[Sequence[Placed]]:
+        """Yield all files, at most `FILES_AT_ONCE` together."""
+        for packed in self._packed:
+            yield pickle.loads(zlib.decompress(packed))  # noqa: S301 - never left this process
+        if self._open:
+            yield self._open
 
 
 def placed_of(mapping: deployments.Mapping, snapshot: CardSnapshot, read: ReadFile) -> Placed:
@@ -43,18 +78,21 @@ def _folders(snapshot: CardSnapshot, path: str) -> list[str]:
     return inside if snapshot.loose else [snapshot.name, *inside]
 
 
-def statuses(
-    snapshot: CardSnapshot, placed: Sequence[Placed], elsewhere: set[str]
-) -> tuple[list[CardFile], list[Media]]:
-    """Give every file of the card exactly one status; also return the photographs that are new with it.
-
-    `elsewhere` are the photographs that another card brought first.
-    """
-    files = [
+def ignored(snapshot: CardSnapshot) -> list[CardFile]:
+    """Return the files of a card that are not looked into."""
+    return [
         CardFile(file, FileStatus.IGNORED, str(file.ignored)) for file in snapshot.files if file.ignored is not None
     ]
+
+
+def statuses(placed: Sequence[Placed], elsewhere: set[str], here: set[str]) -> tuple[list[CardFile], list[Media]]:
+    """Give every file that was read exactly one status; also return the photographs that are new with them.
+
+    `elsewhere` are the photographs that another card brought first; `here` those of the card's files so far, to which these
+    are added.
+    """
+    files: list[CardFile] = []
     new: list[Media] = []
-    here: set[str] = set()
     for item in placed:
         read, media = item.read, item.read.media
         deployment_id = item.deployment.deployment_id if item.deployment else None
@@ -69,7 +107,7 @@ def statuses(
         new.append(media)
         status = FileStatus.FAILED if read.failure else FileStatus.MEDIA
         files.append(CardFile(read.file, status, _name(read.failure), read.detail, media.media_id, deployment_id))
-    return sorted(files, key=lambda item: item.file.path), new
+    return files, new
 
 
 def each_once(pairs: Sequence[tuple[Deployment, Location]]) -> list[tuple[Deployment, Location]]:

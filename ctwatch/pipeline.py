@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctwatch import deployments
-from ctwatch.accounts import Placed, each_once, place, placed_of, statuses
+from ctwatch.accounts import Packed, Placed, each_once, ignored, place, placed_of, statuses
 from ctwatch.config import Config
 from ctwatch.decoding import DEATHS, ReadFile
 from ctwatch.derive import Models, derive
-from ctwatch.domain import CardSnapshot, Failure, FileStat, FileStatus, ModelInfo
+from ctwatch.domain import CardSnapshot, Deployment, Failure, FileStat, FileStatus, Location, ModelInfo
 from ctwatch.effort import derive_effort
 from ctwatch.errors import CardChanged, InboxMissing, Interrupted
 from ctwatch.looking import Looking, frame_of
 from ctwatch.names import storable
 from ctwatch.panel import Panel
 from ctwatch.settle import fingerprint
-from ctwatch.store import cards, derived
+from ctwatch.store import cards, derived, mapped
 from ctwatch.store.cards import CardCounts
 from ctwatch.store.database import Database
 from ctwatch.store.missing import Missing, missing
@@ -187,9 +187,9 @@ class Pipeline:
                     taken=item.taken,
                     trusted=item.trusted,
                 )
-                for item in cards.mapped_files(connection)
+                for item in mapped.files(connection)
             }
-            cards.remap_files(connection, {key: pair[0].deployment_id for key, pair in placed.items()})
+            mapped.remap(connection, {key: pair[0].deployment_id for key, pair in placed.items()})
             cards.forget_deployments(connection)
             cards.put_deployments(connection, each_once(list(placed.values())))
             cards.put_table(connection, deployments.of_table(mapping.table))
@@ -197,7 +197,7 @@ class Pipeline:
             self.derive_within(connection, derived.deployment_ids(connection))
             derive_effort(connection)
 
-    def _read(self, snapshot: CardSnapshot, mapping: deployments.Mapping, progress: Progress) -> list[Placed]:
+    def _read(self, snapshot: CardSnapshot, mapping: deployments.Mapping, progress: Progress) -> Packed:
         """Read and classify a card's files; pixels are let go as soon as the networks have seen them."""
         with self._database.reading() as connection:
             seen = cards.predicted_prefixes(connection, _ids(self._models.empty))
@@ -210,7 +210,8 @@ class Pipeline:
         wanted = [file for file in snapshot.files if file.ignored is None]
         verdicts = self._looking.verdicts(snapshot.name, is_known)
         classifier = self._looking.classifier()
-        results: list[Placed] = []
+        results = Packed()
+        out_of_reach = False
 
         def step() -> None:
             if self._stop():
@@ -224,8 +225,10 @@ class Pipeline:
                 if read.failure is Failure.CHANGED_WHILE_READING:
                     _still_there(snapshot)
                     raise CardChanged(f"{snapshot.root}/{read.file.path}: {read.detail}")
-                results.append(placed_of(mapping, snapshot, read))
-                deployment = results[-1].deployment
+                placed = placed_of(mapping, snapshot, read)
+                results.append(placed)
+                out_of_reach = out_of_reach or read.failure is Failure.NO_ACCESS
+                deployment = placed.deployment
                 if read.media is not None and deployment is not None and read.pixels is not None and self._has_models:
                     classifier.push(frame_of(read.media, deployment.deployment_id, read))
                     self._looking.save(classifier, PREDICTIONS_PER_COMMIT)
@@ -233,7 +236,7 @@ class Pipeline:
             self._looking.save(classifier)
             raise
         progress(len(results), len(wanted))
-        if any(item.read.failure is Failure.NO_ACCESS for item in results):
+        if out_of_reach:
             _still_there(snapshot)
         classifier.finish()
         self._looking.save(classifier)
@@ -243,40 +246,43 @@ class Pipeline:
         self,
         card_id: str,
         snapshot: CardSnapshot,
-        results: Sequence[Placed],
+        results: Packed,
         mapping: deployments.Mapping,
     ) -> tuple[CardCounts, list[str]]:
         """Write a card in one transaction, its row last; returns its counts and the deployments that it touched."""
         current = load_mapping(self._config)
-        if current != mapping:
-            # The table was edited while the card was read: what it says now holds.
-            results = [
-                item if item.read.media is None else Placed(item.read, *place(current, snapshot, item.read.media))
-                for item in results
-            ]
-        photographs = [item.read.media for item in results if item.read.media is not None]
+        here: set[str] = set()
+        kept: set[str | None] = set()
+        pairs: list[tuple[Deployment, Location]] = []
         with self._database.writing() as connection:
-            _demand_quarantined(connection, snapshot, results)
-            contents = [(item.file_path, item.media_id) for item in photographs]
+            contents = (
+                (item.read.media.file_path, item.read.media.media_id)
+                for block in results.blocks()
+                for item in block
+                if item.read.media is not None
+            )
             replacing = cards.superseded_by(connection, snapshot.root, contents, [file.path for file in snapshot.files])
             left = cards.deployments_of(connection, replacing)
-            elsewhere = cards.seen_elsewhere(connection, [item.media_id for item in photographs], replacing)
-            files, new = statuses(snapshot, results, elsewhere)
-            counts = cards.count(files, new)
-            put_media(connection, new)
-            kept = {item.deployment_id for item in files if item.status is not FileStatus.DUPLICATE}
-            pairs = [(item.deployment, item.location) for item in results if item.deployment and item.location]
-            pairs = [pair for pair in each_once(pairs) if pair[0].deployment_id in kept]
+            cards.remove_cards(connection, replacing)
+            not_looked_into = ignored(snapshot)
+            counts = cards.count(not_looked_into, [])
+            cards.add_files(connection, card_id, not_looked_into)
+            for block in results.blocks():
+                if current != mapping:
+                    # The table was edited while the card was read: what it says now holds.
+                    block = [_placed_anew(current, snapshot, item) for item in block]
+                _demand_quarantined(connection, snapshot, block)
+                ids = [item.read.media.media_id for item in block if item.read.media is not None]
+                files, new = statuses(block, cards.seen_elsewhere(connection, ids, [card_id]), here)
+                counts += cards.count(files, new)
+                put_media(connection, new)
+                cards.add_files(connection, card_id, files)
+                kept |= {item.deployment_id for item in files if item.status is not FileStatus.DUPLICATE}
+                told = [(item.deployment, item.location) for item in block if item.deployment and item.location]
+                pairs = each_once([*pairs, *told])
+            pairs = [pair for pair in pairs if pair[0].deployment_id in kept]
             cards.put_deployments(connection, pairs)
-            cards.put_card(
-                connection,
-                card_id,
-                snapshot,
-                files,
-                counts,
-                replacing=replacing,
-                processed_at=self.utc_now(),
-            )
+            cards.put_card(connection, card_id, snapshot, counts, processed_at=self.utc_now())
             cards.put_table(connection, deployments.of_table(current.table))
             touched = sorted({pair[0].deployment_id for pair in pairs} | left)
             self.derive_within(connection, touched)
@@ -336,7 +342,7 @@ class Pipeline:
             left = cards.deployments_of(connection, [card.card_id])
             ids = [item.read.media.media_id for item in placed if item.read.media is not None]
             paths = [storable(item.read.file.path) for item in placed]
-            files, new = statuses(snapshot, placed, counted_elsewhere(connection, ids, card.card_id, paths))
+            files, new = statuses(placed, counted_elsewhere(connection, ids, card.card_id, paths), set())
             put_right(connection, card.card_id, files, new)
             kept = {item.deployment_id for item in files if item.status is not FileStatus.DUPLICATE}
             pairs = each_once(
@@ -367,6 +373,11 @@ def _demand_quarantined(
     passed_over = {item.read.media.media_id for item in results if item.read.media and item.read.failure in _DEAD}
     if passed_over and not passed_over <= {item.media_id for item in quarantined(connection)}:
         raise CardChanged(f"{snapshot.root}: the quarantine was lifted while it was read; it is read again")
+
+
+def _placed_anew(mapping: deployments.Mapping, snapshot: CardSnapshot, item: Placed) -> Placed:
+    media = item.read.media
+    return item if media is None else Placed(item.read, *place(mapping, snapshot, media))
 
 
 def _ids(models: Sequence[ModelInfo]) -> list[str]:

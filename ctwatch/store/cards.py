@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ctwatch.background import Miniature
 from ctwatch.domain import CardSnapshot, Deployment, FileStat, FileStatus, Ignored, Location, Media, ModelInfo
 from ctwatch.names import raw_bytes, storable
-from ctwatch.store.rows import insert, registered, select_for
+from ctwatch.store.rows import insert, select_for
 
 DEPLOYMENTS_IN_USE = (
     "(SELECT DISTINCT deployment_id FROM raw.card_file"
@@ -53,6 +53,11 @@ class CardCounts:
     time_lapse: int
     without_time: int
     bytes: int
+
+    def __add__(self, other: "CardCounts") -> "CardCounts":
+        """The counts of two parts of a card together."""
+        names = CardCounts.__dataclass_fields__
+        return CardCounts(*(getattr(self, name) + getattr(other, name) for name in names))
 
 
 def card_is_in(connection: duckdb.DuckDBPyConnection, card_id: str) -> bool:
@@ -114,8 +119,6 @@ def superseded_by(
     with `paths`, the names of all files of the card, under the name of every other file too. A folder that was emptied and
     used for another card contains nothing of the earlier one and so is a card of its own.
     """
-    now = {(storable(path), media_id) for path, media_id in contents}
-    names = {path for path, _ in now} | {storable(path) for path in paths}
     rows = connection.execute(
         """
         SELECT c.card_id, f.file_path, f.media_id, f.status = 'failed' AND NOT EXISTS (
@@ -124,6 +127,10 @@ def superseded_by(
         """,
         [storable(card_path)],
     ).fetchall()
+    if not rows:
+        return []
+    now = {(storable(path), media_id) for path, media_id in contents}
+    names = {path for path, _ in now} | {storable(path) for path in paths}
     earlier: dict[str, bool] = {}
     for card_id, path, media_id, broken in rows:
         if path is None:
@@ -289,19 +296,14 @@ def forget_deployments(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"DELETE FROM raw.{table}")
 
 
-def put_card(
-    connection: duckdb.DuckDBPyConnection,
-    card_id: str,
-    snapshot: CardSnapshot,
-    files: Sequence[CardFile],
-    counts: CardCounts,
-    *,
-    replacing: Sequence[str],
-    processed_at: datetime,
-) -> None:
-    """Put in a card's files and, last, the card itself, in place of earlier states of the same folder."""
+def remove_cards(connection: duckdb.DuckDBPyConnection, card_ids: Sequence[str]) -> None:
+    """Remove cards and their files, in whose place the same folder's present state is put."""
     for table in ("card_file", "card"):
-        connection.execute(f"DELETE FROM raw.{table} WHERE list_contains(?, card_id)", [list(replacing)])
+        connection.execute(f"DELETE FROM raw.{table} WHERE list_contains(?, card_id)", [list(card_ids)])
+
+
+def add_files(connection: duckdb.DuckDBPyConnection, card_id: str, files: Sequence[CardFile]) -> None:
+    """Append files of a card."""
     insert(
         connection,
         "raw.card_file",
@@ -318,6 +320,17 @@ def put_card(
             "deployment_id": [_text(item.deployment_id) for item in files],
         },
     )
+
+
+def put_card(
+    connection: duckdb.DuckDBPyConnection,
+    card_id: str,
+    snapshot: CardSnapshot,
+    counts: CardCounts,
+    *,
+    processed_at: datetime,
+) -> None:
+    """Put in a card whose files are in."""
     names = {name: [getattr(counts, name)] for name in CardCounts.__dataclass_fields__}
     whole: dict[str, list[Any]] = {
         "card_id": [card_id],
@@ -349,49 +362,3 @@ def count(files: Sequence[CardFile], media: Sequence[Media]) -> CardCounts:
 def _text(value: Any) -> Any:
     """Make text storable (an enum its value, undecodable bytes escapes); leave the rest."""
     return storable(str(value)) if isinstance(value, str) else value
-
-
-@dataclass(frozen=True, slots=True)
-class MappedFile:
-    """A photograph with all that decides its deployment."""
-
-    key: tuple[str, str]
-    """(card_id, file_path)"""
-    inbox_name: str
-    folders: list[str]
-    serial: str | None
-    taken: datetime | None
-    """As the camera wrote it."""
-    trusted: bool
-
-
-def mapped_files(connection: duckdb.DuckDBPyConnection) -> list[MappedFile]:
-    """Return every photograph of every card, for mapping them to deployments again."""
-    sql = """
-        SELECT f.card_id, f.file_path, parse_filename(c.inbox, false, 'forward_slash'), c.card_name,
-               c.card_path = c.inbox, m.camera_serial,
-               m.timestamp, m.timestamp_trusted
-        FROM raw.card_file f JOIN raw.card c USING (card_id) JOIN raw.media m USING (media_id)
-        ORDER BY c.processed_at, f.file_path
-    """
-    files = []
-    for card_id, path, inbox, card_name, loose, serial, taken, trusted in connection.execute(sql).fetchall():
-        inside = path.split("/")[:-1]
-        folders = inside if loose else [card_name, *inside]
-        files.append(MappedFile((card_id, path), inbox, folders, serial, taken, trusted))
-    return files
-
-
-def remap_files(connection: duckdb.DuckDBPyConnection, deployment_of: dict[tuple[str, str], str]) -> None:
-    """Set the deployment of files given by (card_id, file_path)."""
-    columns = {
-        "card_id": [card_id for card_id, _ in deployment_of],
-        "file_path": [path for _, path in deployment_of],
-        "deployment_id": list(deployment_of.values()),
-    }
-    if deployment_of:
-        with registered(connection, columns, "remapped"):
-            connection.execute(
-                "UPDATE raw.card_file SET deployment_id = r.deployment_id FROM remapped r"
-                " WHERE raw.card_file.card_id = r.card_id AND raw.card_file.file_path = r.file_path"
-            )
