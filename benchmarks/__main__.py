@@ -14,7 +14,7 @@ BENCHMARKS = {
     "inference": ("frames", 64, "frames that each network is shown"),
     "scale": ("frames", 10_000_000, "frames of the largest of three sizes; also a half and a quarter of them"),
     "memory": ("images", 20_000, "photographs of the large card; the small one has 1,000"),
-    "startup": ("runs", 5, "starts of each command"),
+    "startup": ("runs", 7, "starts of each command"),
     "training": _PHOTOGRAPHS,
     "histories": ("observations", 10_000_000, "detections to make histories of; also a half and a quarter of them"),
 }
@@ -30,6 +30,8 @@ def main() -> None:
         command.add_argument(f"--{what}", dest="number", type=int, default=default, help=meaning)
         command.add_argument("--rounds", type=int, default=3, help="interleaved rounds; medians are reported")
         command.add_argument("--json", action="store_true", help="print JSON")
+        command.add_argument("--keep", action="store_true", help="also keep the figures in docs/performance/")
+    commands.add_parser("page", help="make docs/performance.md of the figures that were kept")
     experiments = commands.add_parser(
         "experiments", help="what holds on generated worlds; some 20 minutes on two cores"
     )
@@ -52,12 +54,21 @@ def main() -> None:
         figures = run_soak(arguments.cards, arguments.out, _say)
         print(json.dumps(figures, indent=None if arguments.json else 1))
         sys.exit(1 if figures["problems"] else 0)
+    if arguments.name == "page":
+        from benchmarks.keeping import DOCS, page
+
+        (DOCS / "performance.md").write_text(page(), "utf-8")
+        return
     if arguments.name == "experiments":
         from benchmarks.experiments.command import experiments as run
 
         print(run(arguments.quick, arguments.out, arguments.work, arguments.processes, _say))
         return
     figures = importlib.import_module(f"benchmarks.{arguments.name}").measure(arguments.number, arguments.rounds)
+    if arguments.keep:
+        from benchmarks.keeping import keep
+
+        keep(arguments.name, figures)
     if arguments.json:
         print(json.dumps(figures))
     else:
