@@ -33,7 +33,7 @@ _FRAMES = 24
 _ROUNDS = 2
 _SIZES = (1, 4, 16)
 """Frames of one call that are tried; the fewest that are as fast as any, because memory grows with them."""
-_EAGER_SIZE = 8
+_EAGER_SIZE = 4
 _AS_FAST = 1.05
 _LAYOUT = 1
 """Of the files in the cache; goes up when they or the way of choosing change."""
@@ -77,29 +77,29 @@ class Trial:
         )
 
 
-def engine_for(info: ModelInfo, load: "Callable[[], nn.Module]", *, device: str, threads: int, rules: Rules) -> Engine:
+def engine_for(info: ModelInfo, path: Path, *, device: str, threads: int, rules: Rules) -> Engine:
     """Return the fastest engine whose answers are those of eager float32; found out once a machine and model.
 
     Args:
         info: Of the model file.
-        load: Builds its network; called only where it is needed, because PyTorch takes seconds to load.
+        path: The model file; its network is built only where it is needed, because PyTorch takes seconds to load.
         device: cpu, cuda, cuda:1, mps.
         threads: How many will look at the same time.
         rules: What is allowed, and where findings are kept.
 
     Raises:
-        ModelError: What `load` raises.
+        ModelError: The network cannot be built of the file.
     """
     if rules.engine == EAGER and (device == "cpu" or rules.precision == FLOAT32):
-        return _made(Trial(EAGER, FLOAT32, 0, 0.0), info, load, device, threads)
+        return _made(Trial(EAGER, FLOAT32, 0, 0.0), info, path, device, threads)
     shelf = _Shelf.of(info, device, rules)
     found = shelf.choice() if shelf else None
     if found is not None and shelf is not None:
         try:
-            return _made(found, info, load, device, threads, shelf)
+            return _made(found, info, path, device, threads, shelf)
         except RuntimeError as error:
             logger.warning("%s: what is kept for %s is of no use: %s; made anew", shelf.folder, info.name, error)
-    return _tried(info, load(), device, threads, rules, shelf)
+    return _tried(info, _network(path), device, threads, rules, shelf)
 
 
 def _tried(
@@ -118,15 +118,20 @@ def _tried(
         trials.append(Trial(kind, precision, most, milliseconds, float(difference.max()), float(difference.mean())))
         engines.append(engine)
     # The first, eager float32, is there for what nothing better is allowed or agrees.
-    fit = [number for number, trial in enumerate(trials) if trial.agrees and rules.engine in (AUTO, trial.engine)] or [
-        0
-    ]
-    best = min(fit, key=lambda number: trials[number].milliseconds)
-    engines[best].most_at_once = trials[best].most_at_once
-    logger.info("%s runs on %s (%s)", info.name, engines[best].name, "; ".join(map(str, trials)))
+    allowed = [trial for trial in trials if trial.agrees and rules.engine in (AUTO, trial.engine)]
+    best = min(allowed, key=lambda trial: trial.milliseconds, default=trials[0])
+    engine = engines[trials.index(best)]
+    engine.most_at_once = best.most_at_once
+    logger.info("%s runs on %s (%s)", info.name, engine.name, "; ".join(map(str, trials)))
     if shelf:
-        shelf.keep(trials[best], trials)
-    return engines[best]
+        shelf.keep(best, trials)
+    return engine
+
+
+def is_found(info: ModelInfo, device: str, rules: Rules) -> bool:
+    """Return whether the cache knows the engine of a model, or nothing has to be found out."""
+    shelf = _Shelf.of(info, device, rules)
+    return rules.engine == EAGER or shelf is None or shelf.choice() is not None
 
 
 def trial_frames(canvas: Canvas) -> Pixels:
@@ -182,7 +187,7 @@ def _candidates(
 def _made(
     choice: Trial,
     info: ModelInfo,
-    load: "Callable[[], nn.Module]",
+    path: Path,
     device: str,
     threads: int,
     shelf: "_Shelf | None" = None,
@@ -197,11 +202,17 @@ def _made(
 
     from ctwatch.nets.eager import EagerEngine
 
-    return EagerEngine(info, load(), torch.device(device), choice.precision)
+    return EagerEngine(info, _network(path), torch.device(device), choice.precision)
+
+
+def _network(path: Path) -> "nn.Module":
+    from ctwatch.nets.model_file import load
+
+    return load(path)[1]
 
 
 def _answers(engine: Engine, frames: Pixels) -> Probabilities:
-    size = _SIZES[-1]
+    size = 4  # large networks take gigabytes for more
     return np.concatenate([engine(frames[start : start + size]) for start in range(0, len(frames), size)])
 
 

@@ -4,10 +4,8 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +15,7 @@ from ctwatch.nets.choice import EAGER, Rules, engine_for
 from ctwatch.nets.device import set_threads
 from ctwatch.nets.engine import FLOAT32, Engine, Pixels, Probabilities
 from ctwatch.nets.model_info import read_info
-
-if TYPE_CHECKING:
-    from torch import nn
+from ctwatch.nets.trial import find_engines
 
 logger = logging.getLogger(__name__)
 
@@ -75,18 +71,23 @@ class Ensemble:
         Raises:
             ModelError: The folder has none, or any file is damaged or does not fit the first usable one; all are named.
         """
-        engines: list[Engine] = []
+        usable: list[tuple[Path, ModelInfo]] = []
         refused: list[str] = []
         for path in model_paths(folder):
             try:
                 info = read_info(path)
-                reason = _misfit(info, task, [engine.info for engine in engines])
+                reason = _misfit(info, task, [member for _, member in usable])
                 if reason is None:
-                    engines.append(
-                        engine_for(info, partial(_network, path), device=device, threads=threads, rules=rules)
-                    )
+                    usable.append((path, info))
                 else:
                     refused.append(f"{path}: {reason}")
+            except ModelError as error:
+                refused.append(str(error))
+        find_engines(usable, device=device, threads=threads, rules=rules)
+        engines: list[Engine] = []
+        for path, info in usable:
+            try:
+                engines.append(engine_for(info, path, device=device, threads=threads, rules=rules))
             except ModelError as error:
                 refused.append(str(error))
         if refused:
@@ -183,12 +184,6 @@ def model_paths(folder: Path) -> tuple[Path, ...]:
             f"{folder}: has no model file (*.safetensors); put one there or train one with `ctwatch train fit`"
         )
     return paths
-
-
-def _network(path: Path) -> "nn.Module":
-    from ctwatch.nets.model_file import load  # PyTorch takes seconds to load; not every start needs it
-
-    return load(path)[1]
 
 
 def _out_of_memory(error: RuntimeError | MemoryError) -> bool:
