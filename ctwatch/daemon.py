@@ -165,6 +165,7 @@ class Daemon:
             monotonic=self._monotonic,
             known=self._known,
             deaf=observer.deaf,
+            moved=observer.moved,
             beat=self._beat,
             beat_s=longest_silence_s(),
         ):

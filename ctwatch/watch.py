@@ -4,6 +4,7 @@ import ctypes
 import errno
 import logging
 import os
+import select
 import threading
 import time
 import warnings
@@ -11,6 +12,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import IO
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -53,6 +55,8 @@ _TELLING_EVENTS: list[type[FileSystemEvent]] = [
 _WITHOUT_EVENTS = ("nfs", "cifs", "smb", "fuse", "9p", "vboxsf", "vmhgfs", "afs", "ceph", "davfs")
 _SHORTEST_PAUSE_S = 0.5
 _LONGEST_STOP_S = 3.0
+_PEEK_S = 5.0
+"""How often an idle loop asks what no event tells: whether something else lies at an inbox now."""
 _IN_DELETE_SELF = 0x400
 
 
@@ -127,6 +131,8 @@ class InboxObserver:
         self._observer: BaseObserver | None = None
         self._threads: list[threading.Thread] = []
         self._heard: dict[Path, tuple[tuple[int, int], bool]] = {}
+        self._there: dict[Path, tuple[int, int]] = {}
+        self._mounts: IO[bytes] | None = None
         self._short = False
         self._complaints = _Complaints(alarm)
         self.deaf: dict[Path, str] = {}
@@ -134,18 +140,31 @@ class InboxObserver:
 
     def refresh(self) -> None:
         """Listen to every inbox that is there, as it is now; says in the log where it cannot."""
-        there = {inbox: identity for inbox in self._inboxes if (identity := _identity(inbox)) is not None}
+        there = self._there = self._identities()
         short = bool(self._heard) and _watches_have_run_out(next(iter(self._heard)))
         reason = self._gone_deaf(there, short)
         if reason is not None:
             logger.info("listening to the inboxes anew: %s", reason)
             self.stop()
         self._short = short
+        with suppress(OSError):  # no /proc, nothing to be known
+            self._mounts = self._mounts or open("/proc/self/mountinfo", "rb", buffering=0)
         for inbox, identity in there.items():
             if inbox not in self._heard:
                 self._take_up(inbox, identity)
             if short and inbox in self._heard:
                 self._tell_deaf(inbox, "inotify has no watches left; raise fs.inotify.max_user_watches")
+
+    def moved(self) -> bool:
+        """Whether something may have been mounted, unmounted, made or taken away at the inboxes since the last look.
+
+        Of that no event tells, or only of the going; it costs next to nothing to ask. A disk that was taken off and put on
+        again may be told from before by nothing but the kernel's word that mounts have changed: proc(5), mountinfo.
+        """
+        news = select.poll()
+        if self._mounts is not None:
+            news.register(self._mounts, select.POLLPRI)
+        return bool(news.poll(0)) or self._identities() != self._there
 
     def stop(self) -> None:
         """Stop listening; for good within seconds, also where the library hangs."""
@@ -155,7 +174,12 @@ class InboxObserver:
             stopping.start()
             stopping.join(_LONGEST_STOP_S)
         logging.getLogger("watchdog").removeHandler(self._complaints)
-        self._observer, self._threads, self._heard = None, [], {}
+        if self._mounts is not None:
+            self._mounts.close()
+        self._observer, self._threads, self._heard, self._mounts = None, [], {}, None
+
+    def _identities(self) -> dict[Path, tuple[int, int]]:
+        return {inbox: identity for inbox in self._inboxes if (identity := _identity(inbox)) is not None}
 
     def _gone_deaf(self, there: dict[Path, tuple[int, int]], short: bool) -> str | None:
         """Return why what is listened to now has to be taken up anew; None if all is well."""
@@ -307,6 +331,7 @@ def settled(
     unfinished: Callable[[CardSnapshot], Sequence[str]] = last_look,
     known: Container[str] = (),
     deaf: Container[Path] = (),
+    moved: Callable[[], bool] = lambda: False,
     beat: Callable[[], None] = lambda: None,
     beat_s: float = 60.0,
 ) -> Iterator[CardSnapshot | None]:
@@ -315,7 +340,8 @@ def settled(
     Start, periodic sweep and wake-up all go through the same tracker. An inbox that is not there is waited for.
     `until_next` says in how many seconds the consumer wants a turn, `refresh` is called before each look, `unfinished`
     names what is not whole on a card that has come to rest. States in `known` are not handed out, and inboxes in `deaf` give
-    no events. `beat` is called at least every `beat_s` seconds while nothing happens.
+    no events. `moved` is asked every few seconds whether other folders lie at the inboxes than at the last look, and `beat` is
+    called at least every `beat_s` seconds while nothing happens.
     """
     sweep = Sweep(monotonic)
     gone: set[Path] = set()
@@ -352,9 +378,13 @@ def settled(
         yield None
         waits = (sweep_s, tracker.next_due(monotonic()), until_next())
         until = monotonic() + min(wait for wait in waits if wait is not None)
-        # Signs of life between the looks cost no look.
-        while not alarm.sleep(min(beat_s, until - monotonic())) and monotonic() < until and not stop():
-            beat()
+        beat_at = monotonic() + beat_s
+        while not alarm.sleep(min(_PEEK_S, beat_at - monotonic(), until - monotonic())):
+            if monotonic() >= until or stop() or moved():
+                break
+            if monotonic() >= beat_at:  # a sign of life, which costs no look
+                beat()
+                beat_at = monotonic() + beat_s
         while not stop() and monotonic() < rest_until:
             alarm.sleep(rest_until - monotonic())
 

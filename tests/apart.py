@@ -69,13 +69,11 @@ def unmounted_and_mounted(folder: Path) -> None:
         command("mount", "-t", "tmpfs", "disk", disk)
         command("mount", "--bind", disk, inbox)
         drop(inbox / "L02")
-        lookout.alarm.ring()  # the sweep, an hour away, brought forward
-        lookout.until_handed("L02")
+        lookout.until_handed("L02")  # though no event tells of it and the sweep is an hour away
         assert (os.stat(inbox).st_dev, os.stat(inbox).st_ino) == (first.st_dev, first.st_ino)
         drop(inbox / "L03")
         lookout.until_handed("L03")  # by an event
         command("umount", inbox)  # the bare mount point: an empty folder, not a card deleted, and no reason to hurry
-        lookout.alarm.ring()
         until(lambda: not lookout.tracker.sees(str(inbox / "L03")), "a look at the bare mount point")
         looks = lookout.looks
         time.sleep(1.5)
@@ -83,7 +81,6 @@ def unmounted_and_mounted(folder: Path) -> None:
         drop(inbox / "on the mount point")
         lookout.until_handed("on the mount point")  # by an event: listening was taken up on what lies there now
         command("mount", "--bind", disk, inbox)
-        lookout.alarm.ring()
         drop(inbox / "L04")
         lookout.until_handed("L04")
         lookout.let_two_looks_pass()

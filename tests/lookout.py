@@ -61,6 +61,7 @@ class Lookout:
                 sweep_s=self.sweep_s,
                 refresh=self.observer.refresh,
                 deaf=self.observer.deaf,
+                moved=self.observer.moved,
                 stop=self._stopping.is_set,
                 until_next=lambda: 0.5 if self.observer.deaf else None,
                 **self.more,

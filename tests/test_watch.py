@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ def in_a_namespace(*flags: str, scenario: str, folder: Path) -> None:
     assert run.returncode == 0, run.stderr
 
 
+def watches_of(pid: int) -> int:
+    """How many folders a process listens to."""
+    notes = (path.read_text("ascii") for path in Path(f"/proc/{pid}/fdinfo").iterdir())
+    with suppress(FileNotFoundError):  # closed meanwhile
+        return sum(line.startswith("inotify ") for text in notes for line in text.splitlines())
+    return 0
+
+
 def test_events_lost_while_the_daemon_is_stopped_cost_no_file(tmp_path: Path) -> None:
     """More than the kernel keeps for a process that does not read them; the real daemon goes on and counts every file."""
     kept = int(EVENTS_KEPT.read_text())
@@ -58,7 +67,8 @@ def test_events_lost_while_the_daemon_is_stopped_cost_no_file(tmp_path: Path) ->
     )
     daemon = subprocess.Popen([sys.executable, "-m", "ctwatch", "run"], cwd=tmp_path, stderr=subprocess.PIPE)
     try:
-        until(lambda: (read_status(tmp_path / "data") or {}).get("state") == "waiting", "the daemon's first look")
+        until(lambda: (read_status(tmp_path / "data") or {}).get("state") == "waiting", "the daemon's start")
+        until(lambda: watches_of(daemon.pid) >= 3, "the daemon listening to the inbox and both cards")
         daemon.send_signal(signal.SIGSTOP)
         notes = kept // 2 + 500
         dropped = {}
@@ -132,6 +142,38 @@ def test_an_inbox_deleted_and_made_again_is_listened_to_again(tmp_path: Path) ->
         lookout.until_handed("L03")
         lookout.let_two_looks_pass()
         assert [len(lookout.of(name)) for name in ("L01", "L02", "L03")] == [1, 1, 1]
+
+
+def test_an_inbox_that_is_made_later_is_found_without_an_event_or_a_sweep(tmp_path: Path) -> None:
+    """Such as one on a disk that is plugged in; while it is away nothing is looked at for nothing."""
+    inbox = tmp_path / "disk" / "inbox"
+    with Lookout(inbox) as lookout:
+        drop(inbox / "L01")
+        lookout.until_handed("L01")
+        shutil.rmtree(tmp_path / "disk")
+        until(lambda: not lookout.tracker.sees(str(inbox / "L01")), "a look at what is gone")
+        lookout.let_two_looks_pass()
+        looks = lookout.looks
+        time.sleep(2 * watch._PEEK_S + 1)
+        assert lookout.looks == looks
+        drop(inbox / "L02")
+        lookout.until_handed("L02")
+
+
+def test_what_no_event_tells_is_asked_for_without_leaving_anything_open(tmp_path: Path) -> None:
+    """Only a change is one, and the list of mounts is closed in the end."""
+    open_before = len(os.listdir("/proc/self/fd"))
+    observer = InboxObserver([tmp_path / "inbox"], Alarm(), mode="polling")
+    observer.refresh()
+    try:
+        assert not observer.moved() and not observer.moved()
+        (tmp_path / "inbox").mkdir()
+        assert observer.moved()
+        observer.refresh()
+        assert not observer.moved()
+    finally:
+        observer.stop()
+    assert len(os.listdir("/proc/self/fd")) == open_before
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
