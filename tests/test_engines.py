@@ -271,3 +271,25 @@ def test_two_processes_may_fill_one_cache_at_the_same_time(tmp_path: Path) -> No
     assert [process.returncode for process in running] == [0, 0]
     assert told[0] == told[1] == f"{('openvino float32',) * 3}\n"
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
+
+
+def test_nobody_is_told_that_a_network_was_run(tmp_path: Path) -> None:
+    """OpenVINO reports its use over the network when it is imported, unless it is kept from it."""
+    program = (
+        "import sys\n"
+        "def heard(event, arguments):\n"
+        "    if event in ('socket.connect', 'socket.getaddrinfo', 'socket.sendto'): print(event, arguments)\n"
+        "sys.addaudithook(heard)\n"
+        "from ctwatch.nets import compiled; from ctwatch.nets.model_file import load; from pathlib import Path\n"
+        f"info, net = load(Path({str(sorted(BUNDLED.glob('*/*.safetensors'))[0])!r}))\n"
+        "compiled.CompiledEngine(info, compiled.convert(info, net), 'float32', threads=1)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )
+    assert run.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == []

@@ -94,6 +94,7 @@ class Ensemble:
             raise ModelError("\n".join(refused))
         if threads > 1 and any(engine.name.startswith(EAGER) for engine in engines):
             set_threads(1)
+        logger.info("%s models run on %s", task, ", ".join(engine.name for engine in engines))
         return cls(engines, batch_size=batch_size, threads=threads)
 
     @property
