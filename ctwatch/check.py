@@ -1,6 +1,8 @@
 """Everything that must be right before cards are processed, looked at all at once."""
 
+import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from ctwatch.panel import Panel
 from ctwatch.store.database import LIVE_NAME, Database
 from ctwatch.tables import load_mapping
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -25,27 +29,32 @@ class Finding:
     error: CtwatchError | None = None
 
 
-def look(config: Config, loaded: dict[Task, Ensemble | None] | None = None) -> list[Finding]:
+def look(
+    config: Config, loaded: dict[Task, Ensemble | None] | None = None, waiting: Callable[[], None] = lambda: None
+) -> list[Finding]:
     """Look at configuration, deployments table, inboxes, accelerator, models, database, its room and the archive.
 
-    What is loaded to see that it can be is put into `loaded`.
+    What is loaded to see that it can be is put into `loaded`; `waiting` is called about every second while that takes long.
     """
     loaded = {} if loaded is None else loaded
     findings = [_deployments(config), *_inboxes(config), _device(config)]
-    findings += [_models(config, task, loaded) for task in Task]
+    findings += [_models(config, task, loaded, waiting) for task in Task]
     return [*findings, _store(config), *_archive(config)]
 
 
-def demand(config: Config, *, inboxes: bool = True) -> Panel:
+def demand(config: Config, *, inboxes: bool = True, waiting: Callable[[], None] = lambda: None) -> Panel:
     """Return the models, loaded, or raise one error with every problem; its class, and so the exit code, is the gravest's.
 
     Configuration comes before models, models before the store, the store before an inbox that may yet be mounted;
     without `inboxes` these are not asked for.
     """
     loaded: dict[Task, Ensemble | None] = {}
-    errors = [finding.error for finding in look(config, loaded) if finding.error is not None]
+    errors = [finding.error for finding in look(config, loaded, waiting) if finding.error is not None]
     errors = [error for error in errors if inboxes or not isinstance(error, InboxMissing)]
     if not errors:
+        for task in Task:
+            if loaded[task] is None and panel.folder(config, task) is not None:
+                logger.warning("no %s models yet; frames stay unclassified until there are", task)
         return Panel(loaded[Task.EMPTY], loaded[Task.SPECIES])
     gravest = min(errors, key=lambda error: error.exit_code)
     text = "\n".join(str(error) for error in errors)
@@ -81,11 +90,11 @@ def _device(config: Config) -> Finding:
         return Finding("device", config.models.device, error)
 
 
-def _models(config: Config, task: Task, loaded: dict[Task, Ensemble | None]) -> Finding:
+def _models(config: Config, task: Task, loaded: dict[Task, Ensemble | None], waiting: Callable[[], None]) -> Finding:
     folder = panel.folder(config, task)
     what = f"{task} models"
     try:
-        ensemble = loaded[task] = panel.load_one(config, task)
+        ensemble = loaded[task] = panel.load_one(config, task, waiting)
     except CtwatchError as error:
         return Finding(what, str(folder), error)
     if ensemble is None:

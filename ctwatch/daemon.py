@@ -102,7 +102,7 @@ class Daemon:
             self._database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
             try:
                 self._patiently(lambda: restore_if_damaged(self._database, utc_now()))
-                self._panel = self._patiently(lambda: check.demand(config))
+                self._panel = self._patiently(lambda: check.demand(config, waiting=self._step_of_start))
                 self._patiently(lambda: prepare(self._database))
                 clear_unfinished(config.store_folder)
                 logger.info("ctwatch %s watches %s", __version__, ", ".join(map(str, config.inboxes)))
@@ -185,6 +185,10 @@ class Daemon:
             self._beat()
         if self._stopping:
             raise Interrupted("stopped in the midst of keeping things in order; goes on next time")
+
+    def _step_of_start(self) -> None:
+        notify("EXTEND_TIMEOUT_USEC=60000000")  # engines are tried at the first start; it takes what it takes
+        self._step()
 
     def _beat(self) -> None:
         notify("WATCHDOG=1")
@@ -333,7 +337,7 @@ class Daemon:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS=reads its configuration")
         try:
             config = self._renew()
-            loaded = check.demand(config)
+            loaded = check.demand(config, waiting=self._step)
             if config.store_folder != self._config.store_folder:
                 raise ConfigError([f"store.folder: {config.store_folder} needs a restart of the daemon"])
         except CtwatchError as error:

@@ -35,6 +35,8 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if marker in _STANDALONE:
             position += 2
             continue
+        if marker == 0:  # no marker: decoders skip such bytes, and what follows is for them to find
+            return
         length = int.from_bytes(data[position + 2 : position + 4], "big")
         if length < 2:
             return
@@ -67,6 +69,8 @@ def scan_count(data: bytes) -> int:
         elif marker == START_OF_SCAN and sequential and start < end and data[start] == components:
             return 1
     first = _first_scan(data)
+    if not first:  # the structure breaks off before: all that could be a scan counts
+        return data.count(b"\xff\xda")
     end = data.find(b"\xff\xd9", first)
     return 1 + data.count(b"\xff\xda", first, end if end >= 0 else len(data))
 

@@ -1,6 +1,6 @@
 """The ensembles that a configuration names, loaded and ready to look."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +12,7 @@ from ctwatch.config import BUNDLED, Config
 from ctwatch.domain import Canvas, ModelInfo, Task
 from ctwatch.errors import ModelError
 from ctwatch.nets import device as devices
-from ctwatch.nets.choice import Rules
+from ctwatch.nets.choice import EAGER, Rules
 from ctwatch.nets.inference import Ensemble
 from ctwatch.reading import worker_count
 
@@ -75,20 +75,27 @@ def load(config: Config) -> Panel:
     return Panel(loaded[Task.EMPTY], loaded[Task.SPECIES])
 
 
-def load_one(config: Config, task: Task) -> Ensemble | None:
-    """Load the ensemble of one task; None where there are no models yet. Raises ModelError naming every bad file."""
+def load_one(config: Config, task: Task, waiting: Callable[[], None] = lambda: None) -> Ensemble | None:
+    """Load the ensemble of one task; None where there are no models yet.
+
+    `waiting` is called about every second where it takes minutes, the first time. Raises ModelError naming every bad file.
+    """
     place = folder(config, task)
     if place is None or is_bare(place):
         return None
     device = devices.resolve(config.models.device)
-    return Ensemble.load(
+    ensemble = Ensemble.load(
         place,
         task,
         device=device,
         batch_size=config.models.batch_size or (16 if device == "cpu" else 128),
         threads=worker_count(config.models.threads) if device == "cpu" else 1,
         rules=Rules(config.models.engine, config.models.precision, config.cache_folder),
+        waiting=waiting,
     )
+    if device == "cpu" and any(engine.startswith(EAGER) for engine in ensemble.engines):
+        devices.set_threads(1)  # an ensemble's threads do the sharing out
+    return ensemble
 
 
 def is_bare(place: Path) -> bool:

@@ -255,6 +255,8 @@ class Pipeline:
         kept: set[str | None] = set()
         pairs: list[tuple[Deployment, Location]] = []
         with self._database.writing() as connection:
+            if cards.card_is_in(connection, card_id):  # another process read the same card, and was quicker
+                return cards.card_counts(connection, card_id), sorted(cards.deployments_of(connection, [card_id]))
             contents = (
                 (item.read.media.file_path, item.read.media.media_id)
                 for block in results.blocks()

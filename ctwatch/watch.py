@@ -380,7 +380,10 @@ def settled(
         until = monotonic() + min(wait for wait in waits if wait is not None)
         beat_at = monotonic() + beat_s
         while not alarm.sleep(min(_PEEK_S, beat_at - monotonic(), until - monotonic())):
-            if monotonic() >= until or stop() or moved():
+            if moved():
+                alarm.miss()  # what lies there now may look like what lay there before: all of it is listed
+                break
+            if monotonic() >= until or stop():
                 break
             if monotonic() >= beat_at:  # a sign of life, which costs no look
                 beat()

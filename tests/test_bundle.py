@@ -196,7 +196,7 @@ def test_nothing_is_written_where_something_is_wrong(models: Path, training_set:
     save(tmp_path / "copy" / "empty-2.safetensors", module, replace(info, notes="another file"))
     nothing = replace(training_set, splits=np.zeros(len(training_set), np.int8))
     with pytest.raises(ConfigError) as error:
-        bundle([models / "empty", tmp_path / "copy"], nothing, out)
+        bundle([models / "empty", tmp_path / "copy"], nothing, out, device=CPU)
     said = "\n".join(error.value.problems)
     assert "old.safetensors), which would join the ensemble" in said
     assert "two empty models have the file name empty-2.safetensors" in said
@@ -209,7 +209,7 @@ def test_models_of_another_canvas_are_refused_and_leave_nothing_behind(
     tiny_models: Path, training_set: TrainingSet, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match="build a set with the models' canvas"):
-        bundle([tiny_models / "empty" / "member0.safetensors"], training_set, tmp_path / "out")
+        bundle([tiny_models / "empty" / "member0.safetensors"], training_set, tmp_path / "out", device=CPU)
     assert list((tmp_path / "out").iterdir()) == []
 
 

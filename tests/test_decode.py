@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 from test_exif import png
 
-from ctwatch.decode import UnusableImage, decode, decode_for_people, decode_onto
+from ctwatch.decode import MAX_SCANS, UnusableImage, decode, decode_for_people, decode_onto
 from ctwatch.domain import Canvas, Failure
 from ctwatch.jpeg import scan_count
 
@@ -185,6 +185,24 @@ def test_the_data_of_a_sequential_photograph_is_not_searched_for_scans(options: 
     data = Counting(saved(halves().resize((200, 300)), "JPEG", **options))
     assert scan_count(data) == scans
     assert Counting.searched == (scans > 1)
+
+
+@pytest.mark.parametrize("hidden", ["behind bytes that are no marker", "behind a stray byte"])
+def test_scans_are_counted_however_the_headers_are_dressed_up(hidden: str) -> None:
+    """What decoders skip must not lead the count past what they then find."""
+    data = saved(halves().resize((64, 64)), "JPEG", progressive=True)
+    last = data.rfind(b"\xff\xda")
+    many = data[:-2] + data[last:-2] * 400 + data[-2:]
+    assert scan_count(many) > MAX_SCANS
+    if hidden == "behind a stray byte":
+        dressed = many[:2] + b"\xff\xfe\x00\x04\xff\xd9" + b"\x00" + many[2:]
+    else:
+        whole = b"\xff\xc0\x00\x11\x08\x00\x10\x00\x10\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00"
+        whole += b"\xff\xda\x00\x0c\x03\x01\x00\x02\x00\x03\x00\x00\x3f\x00"
+        comment = b"\xff\xfe" + (len(whole) + 2).to_bytes(2, "big") + whole
+        dressed = many[:2] + b"\xff\x00\x00\x06" + comment + many[2:]
+    assert scan_count(dressed) > MAX_SCANS
+    assert failure_of(dressed) is Failure.UNREADABLE
 
 
 @pytest.mark.parametrize("data", [b"", b"text, renamed", b"GIF89a" + bytes(50), b"%PDF-1.4", b"\xff\xd8\xff\xd9"])

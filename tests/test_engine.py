@@ -87,7 +87,7 @@ def test_a_fit_leaves_models_that_the_daemon_loads_and_a_log_that_people_read(ti
     assert len(describe(infos)) == 2
     # The same again keeps what is there.
     before = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*.safetensors"))]
-    assert fit(recipe, open_set(tiny_set), tmp_path) == infos
+    assert fit(recipe, open_set(tiny_set), tmp_path, device=CPU) == infos
     assert [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*.safetensors"))] == before
 
 
@@ -104,8 +104,8 @@ def test_a_fit_leaves_models_that_the_daemon_loads_and_a_log_that_people_read(ti
 )
 def test_one_seed_gives_one_model_and_another_another(how: dict[str, Any], tiny_set: Path, tmp_path: Path) -> None:
     source, recipe = open_set(tiny_set), tiny(**how)
-    first, second = (fit(recipe, source, tmp_path / name)[0] for name in ("a", "b"))
-    (third,) = fit(adapted(recipe, seeds=[2]), source, tmp_path / "c")
+    first, second = (fit(recipe, source, tmp_path / name, device=CPU)[0] for name in ("a", "b"))
+    (third,) = fit(adapted(recipe, seeds=[2]), source, tmp_path / "c", device=CPU)
     one, two = (weights(tmp_path / name / f"{first.name}.safetensors") for name in ("a", "b"))
     assert same(one, two)
     assert first.temperature == second.temperature
@@ -172,7 +172,7 @@ def test_a_training_that_is_killed_anywhere_ends_as_if_it_had_not_been(tiny_set:
 @pytest.mark.parametrize("damage", ["cut", "flipped", "other recipe", "not ours"])
 def test_a_checkpoint_that_cannot_be_trusted_is_never_trained_on(damage: str, tiny_set: Path, tmp_path: Path) -> None:
     source = open_set(tiny_set)
-    (info,) = fit(tiny(), source, tmp_path)
+    (info,) = fit(tiny(), source, tmp_path, device=CPU)
     (tmp_path / f"{info.name}.safetensors").unlink()
     path = tmp_path / "training" / info.name / "checkpoint.safetensors"
     data = bytearray(path.read_bytes())
@@ -185,7 +185,7 @@ def test_a_checkpoint_that_cannot_be_trusted_is_never_trained_on(damage: str, ti
         path.write_bytes((path.parent / "log.csv").read_bytes())
     recipe = tiny(epochs=3) if damage == "other recipe" else tiny()
     with pytest.raises(checkpoint.DamagedCheckpoint, match=r"remove|another --out") as caught:
-        fit(recipe, source, tmp_path)
+        fit(recipe, source, tmp_path, device=CPU)
     assert str(path) in str(caught.value)
     assert not (tmp_path / f"{info.name}.safetensors").exists()
 
@@ -196,7 +196,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_what_to_lower(tiny_se
         member=[{"architecture": "squeezenet1_1", "seed": 1}],
     )  # fmt: skip
     with pytest.raises(TrainingError, match=r"not finite in epoch \d+, step \d+ .*schedule.learning_rate"):
-        fit(wild, open_set(tiny_set), tmp_path)
+        fit(wild, open_set(tiny_set), tmp_path, device=CPU)
     assert not list(tmp_path.glob("*.safetensors"))
 
 
@@ -231,7 +231,7 @@ def checkpoint_of_start() -> Iterator[tuple[str, torch.Tensor]]:
 
 def test_weights_are_kept_of_the_best_epoch_or_the_last(tiny_set: Path, tmp_path: Path) -> None:
     for keep in ("best", "last"):
-        (info,) = fit(tiny(keep=keep, epochs=4), open_set(tiny_set), tmp_path / keep)
+        (info,) = fit(tiny(keep=keep, epochs=4), open_set(tiny_set), tmp_path / keep, device=CPU)
         log = journal.read(tmp_path / keep / "training" / info.name / "log.csv")
         recalls = [row["validation_macro_recall"] for row in log]
         kept = info.recipe["kept_epoch"]
@@ -254,20 +254,20 @@ def test_an_ensemble_of_five_is_one_line() -> None:
 
 def test_the_head_alone_is_trained_on_features_that_are_computed_once(tiny_set: Path, tmp_path: Path) -> None:
     source = open_set(tiny_set)
-    (first,) = fit(tiny(), source, tmp_path / "a")
+    (first,) = fit(tiny(), source, tmp_path / "a", device=CPU)
     file = tmp_path / "a" / f"{first.name}.safetensors"
     recipe = adapted(tiny(normalise="auto"), weights=str(file), transfer="head")
-    (second,) = fit(recipe, source, tmp_path / "b")
+    (second,) = fit(recipe, source, tmp_path / "b", device=CPU)
     old, new = weights(file), weights(tmp_path / "b" / f"{second.name}.safetensors")
     changed = {name for name in old if not torch.equal(old[name], new[name])}
     assert changed
     assert changed <= {"classifier.weight", "classifier.bias"}
     assert second.recipe["weights"]["model_id"] == first.model_id
     assert second.preprocessing == first.preprocessing
-    (third,) = fit(adapted(recipe, transfer="head-then-all"), source, tmp_path / "c")
+    (third,) = fit(adapted(recipe, transfer="head-then-all"), source, tmp_path / "c", device=CPU)
     assert third.recipe["start"]["transfer"] == "head-then-all"
     # Another way to transfer is another model, though its file has the same name.
-    (again,) = fit(adapted(recipe, transfer="head-then-all"), source, tmp_path / "b")
+    (again,) = fit(adapted(recipe, transfer="head-then-all"), source, tmp_path / "b", device=CPU)
     assert again.model_id != second.model_id
     assert (
         len(

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ctwatch.domain import BLANK, Canvas, ModelInfo, Preprocessing, Task
+from ctwatch.errors import Interrupted, ModelError
 from ctwatch.nets import choice, compiled, model_file
 from ctwatch.nets.architectures import build
 from ctwatch.nets.choice import Rules, engine_for, trial_frames
@@ -50,12 +51,15 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def found(path: Path, rules: Rules, threads: int = 1) -> Engine:
-    return engine_for(read_info(path), path, device="cpu", threads=threads, rules=rules)
+    """The engine as a start finds it, tried in this process where the cache knows none."""
+    info = read_info(path)
+    asked = choice.find if not choice.is_found(info, "cpu", rules) else engine_for
+    return asked(info, path, device="cpu", threads=threads, rules=rules)
 
 
 @pytest.fixture
 def nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    def must_not(path: Path) -> nn.Module:
+    def must_not(path: Path, info: ModelInfo) -> nn.Module:
         raise AssertionError("the network was built although it was not needed")
 
     return lambda: monkeypatch.setattr(choice, "_network", must_not)
@@ -153,11 +157,18 @@ def lose_weights(folder: Path) -> None:
     next(folder.rglob("*.bin")).unlink()
 
 
+def rot_weights(folder: Path) -> None:
+    weights = next(folder.rglob("*.bin"))
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 0x40
+    weights.write_bytes(data)
+
+
 def spoil_choice(folder: Path) -> None:
     next(folder.rglob("*.json")).write_text('{"choice": {"engine": "openvino"}}', "utf-8")
 
 
-@pytest.mark.parametrize("damage", [spoil_graph, lose_weights, spoil_choice])
+@pytest.mark.parametrize("damage", [spoil_graph, lose_weights, rot_weights, spoil_choice])
 def test_a_damaged_cache_is_made_anew(
     damage: Callable[[Path], None], path: Path, tmp_path: Path, nothing_is_built: Callable[[], None]
 ) -> None:
@@ -170,11 +181,32 @@ def test_a_damaged_cache_is_made_anew(
 
 
 def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(
-    path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    path: Path, tmp_path: Path, nothing_is_built: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "cache").write_text("a file where a folder should be")
-    assert found(path, Rules("openvino", FLOAT32, tmp_path / "cache")).name == "openvino float32"
+    nothing_is_built()
+    for cache in (tmp_path / "cache", None):
+        assert loaded(path, Rules("openvino", FLOAT32, cache)).engines == ("openvino float32",)
     assert "tried again at the next start" in caplog.text
+
+
+def test_what_the_code_makes_of_a_network_belongs_to_what_is_kept(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another preprocessing makes another graph: the old one must not run on."""
+    rules = Rules("openvino", FLOAT32, tmp_path)
+    found(path, rules)
+    assert choice.is_found(read_info(path), "cpu", rules)
+    monkeypatch.setattr(choice, "_sources", lambda: "of tomorrow")
+    assert not choice.is_found(read_info(path), "cpu", rules)
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_refused(path: Path, tmp_path: Path) -> None:
+    info = read_info(path)
+    other = tmp_path / "model.safetensors"
+    model_file.save(other, network("thin_resnet18"), described("thin_resnet18"))
+    with pytest.raises(ModelError, match="replaced while it was read"):
+        choice.find(info, other, device="cpu", threads=1, rules=Rules())
 
 
 def test_without_openvino_and_for_networks_that_cannot_be_compiled_pytorch_runs_them(
@@ -191,23 +223,45 @@ def test_without_openvino_and_for_networks_that_cannot_be_compiled_pytorch_runs_
     assert found(path, Rules()).name == "eager float32"
 
 
+def test_a_candidate_that_fails_when_it_looks_is_left_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(compiled.CompiledEngine):
+        def __call__(self, frames: Any) -> Any:
+            raise RuntimeError("std::bad_alloc")
+
+    monkeypatch.setattr(compiled, "CompiledEngine", Failing)
+    assert found(path, Rules()).name == "eager float32"
+
+
+def loaded(path: Path, rules: Rules, waiting: Callable[[], None] = lambda: None) -> Ensemble:
+    return Ensemble.load(path.parent, Task.EMPTY, rules=rules, waiting=waiting)
+
+
 def test_engines_are_tried_in_a_process_whose_memory_is_given_back(
     path: Path, tmp_path: Path, nothing_is_built: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     nothing_is_built()
     caplog.set_level("INFO")
-    ensemble = Ensemble.load(path.parent, Task.EMPTY, rules=Rules("openvino", FLOAT32, tmp_path))
-    assert ensemble.engines == ("openvino float32",)
+    assert loaded(path, Rules("openvino", FLOAT32, tmp_path)).engines == ("openvino float32",)
     assert "runs on openvino float32" in caplog.text
 
 
 def test_a_trial_that_dies_costs_its_process_and_no_more(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """What was too much for that process is not tried in the daemon itself: PyTorch runs the models for now."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    ensemble = Ensemble.load(path.parent, Task.EMPTY, rules=Rules("openvino", FLOAT32, tmp_path))
-    assert ensemble.engines == ("openvino float32",)
-    assert "tried in this one" in caplog.text
+    assert loaded(path, Rules(cache=tmp_path)).engines == ("eager float32",)
+    assert "ended with 1" in caplog.text
+    assert not list(tmp_path.rglob("*.json"))  # the next start tries again
+
+
+def test_a_stop_ends_the_trial_within_seconds(path: Path, tmp_path: Path) -> None:
+    def stopped() -> None:
+        raise Interrupted("stopped")
+
+    with pytest.raises(Interrupted):
+        loaded(path, Rules(cache=tmp_path), stopped)
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_a_start_never_loads_pytorch(tmp_path: Path) -> None:

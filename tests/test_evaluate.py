@@ -202,7 +202,7 @@ def test_pixels_are_read_in_pieces_and_progress_is_told(
 def test_another_canvas_is_refused_and_both_are_named(tiny_models: Path) -> None:
     other = training_set(about={"canvas": Canvas(72, 96, 0.0, 0.1)})
     with pytest.raises(ConfigError) as caught:
-        evaluate([tiny_models / "species", tiny_models / "empty"], other)
+        evaluate([tiny_models / "species", tiny_models / "empty"], other, device=CPU)
     assert len(caught.value.problems) == 6
     assert "species0 needs photographs of 32 x 32" in caught.value.problems[0]
     assert "96 x 72 with 0 and 0.1 cut off" in caught.value.problems[0]
@@ -211,30 +211,30 @@ def test_another_canvas_is_refused_and_both_are_named(tiny_models: Path) -> None
 def test_models_that_are_no_pair_are_refused(world: TrainingSet, tiny_models: Path, tmp_path: Path) -> None:
     species, empty = tiny_models / "species", tiny_models / "empty"
     with pytest.raises(ConfigError, match="name one, or one empty filter and one for species"):
-        evaluate([species, species], world)
+        evaluate([species, species], world, device=CPU)
     with pytest.raises(ConfigError, match="for nothing"):
-        evaluate([], world)
+        evaluate([], world, device=CPU)
     with pytest.raises(ConfigError, match="are not one ensemble"):
-        evaluate([[species / "member0.safetensors", empty / "member0.safetensors"]], world)
+        evaluate([[species / "member0.safetensors", empty / "member0.safetensors"]], world, device=CPU)
     with pytest.raises(ConfigError, match="no model file"):
-        evaluate([[]], world)
+        evaluate([[]], world, device=CPU)
     with pytest.raises(ConfigError, match="dev: not a split; there are train, validation, test, test_seen"):
         evaluate([species], world, device=CPU, splits=("dev",))
     with pytest.raises(ModelError, match="no model file"):
-        evaluate([tmp_path], world)
+        evaluate([tmp_path], world, device=CPU)
     shutil.copy(species / "member0.safetensors", tmp_path / "a.safetensors")
     shutil.copy(empty / "member0.safetensors", tmp_path / "b.safetensors")
     with pytest.raises(ModelError, match="is for the task"):
-        evaluate([tmp_path], world)
+        evaluate([tmp_path], world, device=CPU)
 
 
 def test_a_set_with_nothing_to_measure_on_is_refused(world: TrainingSet, tiny_models: Path) -> None:
     all_train = replace(world, splits=np.zeros(len(world), np.int8))
     with pytest.raises(ConfigError, match="no photograph in test or test_seen"):
-        evaluate([tiny_models / "species"], all_train)
+        evaluate([tiny_models / "species"], all_train, device=CPU)
     strangers = replace(world, label_names=(BLANK, "a", "b", "c", "d", "e"))
     with pytest.raises(ConfigError, match="has one of the 4 labels of species0; the set's are blank, a, b"):
-        evaluate([tiny_models / "species"], strangers)
+        evaluate([tiny_models / "species"], strangers, device=CPU)
 
 
 @pytest.mark.parametrize("wrong", ["nan", "shape"])

@@ -386,6 +386,7 @@ class Hungry:
         (RuntimeError, "MPS backend out of memory"),
         (RuntimeError, "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"),
         (MemoryError, "std::bad_alloc"),
+        (RuntimeError, "Exception from src/core/src/runtime/tensor.cpp:89: allocator.cpp:79: std::bad_alloc"),
     ],
 )
 def test_out_of_memory_halves_the_batch_for_good(

@@ -4,13 +4,17 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import DERIVED_TABLES, Store, moment_of, photograph
 
+from ctwatch.accounts import Packed, Placed
 from ctwatch.card import snapshot
 from ctwatch.config import Config
+from ctwatch.domain import Failure
 from ctwatch.errors import CardChanged, Interrupted
 from ctwatch.pipeline import PREDICTIONS_PER_COMMIT, Pipeline
 
@@ -373,3 +377,30 @@ def test_rederive_stopped_midway_changes_nothing(
     monkeypatch.setattr(ctwatch.pipeline, "derive", real)
     later.pipeline.rederive()
     assert later.rows("SELECT DISTINCT location_id FROM media ORDER BY 1") == [("X",), ("Y",)]
+
+
+def test_a_card_that_two_processes_read_at_once_counts_once(
+    store: Store, make_card: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where one of them could not read a file that the other could."""
+    card = make_card(files=4)
+    reading, others = Pipeline._read, []
+
+    def read_while_another_commits(pipeline: Pipeline, *given: Any) -> Packed:
+        results = reading(pipeline, *given)
+        if others:
+            return results
+        others.append(None)
+        others[0] = pipeline.process(given[0])
+        seen = Packed()
+        for placed in (item for block in results.blocks() for item in block):
+            lost = replace(placed.read, media=None, failure=Failure.NO_ACCESS, detail="the card reader stumbled")
+            seen.append(Placed(lost) if placed.read.file.path.endswith("0002.JPG") else placed)
+        return seen
+
+    monkeypatch.setattr(Pipeline, "_read", read_while_another_commits)
+    outcome = store.pipeline.process(snapshot(card, card.parent))
+    assert outcome.counts == others[0].counts
+    assert store.rows("SELECT count(*), sum(media), sum(failed) FROM raw.card") == [(1, 4, 0)]
+    assert store.rows("SELECT count(*), count(DISTINCT media_id) FROM media") == [(4, 4)]
+    store.check_sums()

@@ -1,13 +1,14 @@
 """Which engine runs a network on this machine: the candidates are tried once, their answers held against eager float32."""
 
-import hashlib
 import json
 import logging
 import os
 import platform
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctwatch.domain import Canvas, ModelInfo
+from ctwatch.errors import ModelError
+from ctwatch.identity import content_id
 from ctwatch.nets.engine import BFLOAT16, FLOAT32, Engine, Pixels, Probabilities
 
 if TYPE_CHECKING:
@@ -35,7 +38,8 @@ _SIZES = (1, 4, 16)
 """Frames of one call that are tried; the fewest that are as fast as any, because memory grows with them."""
 _EAGER_SIZE = 4
 _AS_FAST = 1.05
-_LAYOUT = 1
+_MAKERS = ("openvino", "torch", "torchvision")
+_LAYOUT = 2
 """Of the files in the cache; goes up when they or the way of choosing change."""
 
 
@@ -78,7 +82,7 @@ class Trial:
 
 
 def engine_for(info: ModelInfo, path: Path, *, device: str, threads: int, rules: Rules) -> Engine:
-    """Return the fastest engine whose answers are those of eager float32; found out once a machine and model.
+    """Return the engine that the cache knows to be the best for a model, else eager PyTorch.
 
     Args:
         info: Of the model file.
@@ -90,40 +94,60 @@ def engine_for(info: ModelInfo, path: Path, *, device: str, threads: int, rules:
     Raises:
         ModelError: The network cannot be built of the file.
     """
-    if rules.engine == EAGER and (device == "cpu" or rules.precision == FLOAT32):
-        return _made(Trial(EAGER, FLOAT32, 0, 0.0), info, path, device, threads)
+    plain = Trial(EAGER, FLOAT32, 0, 0.0)
     shelf = _Shelf.of(info, device, rules)
-    found = shelf.choice() if shelf else None
-    if found is not None and shelf is not None:
-        try:
-            return _made(found, info, path, device, threads, shelf)
-        except RuntimeError as error:
-            logger.warning("%s: what is kept for %s is of no use: %s; made anew", shelf.folder, info.name, error)
-    return _tried(info, _network(path), device, threads, rules, shelf)
+    found = shelf.choice() if shelf and not _is_settled(device, rules) else None
+    if found is None and not _is_settled(device, rules):
+        logger.warning("%s: no engine could be found for it; it runs on PyTorch, which is slower", info.name)
+    try:
+        engine = _made(found or plain, info, path, device, threads, shelf)
+    except (RuntimeError, ImportError, KeyError, ValueError) as error:
+        logger.warning("%s: %s is of no use: %s; it runs on PyTorch", info.name, found, error)
+        engine = _made(plain, info, path, device, threads, None)
+    if rules.engine == OPENVINO and not engine.name.startswith(OPENVINO):
+        logger.warning("%s runs on %s: OpenVINO cannot, or answers otherwise", info.name, engine.name)
+    return engine
 
 
-def _tried(
-    info: ModelInfo, module: "nn.Module", device: str, threads: int, rules: Rules, shelf: "_Shelf | None"
-) -> Engine:
+def find(info: ModelInfo, path: Path, *, device: str, threads: int, rules: Rules) -> Engine:
+    """Try the engines for a model and return the fastest whose answers are those of eager float32; keeps what was found.
+
+    Arguments and errors are those of `engine_for`.
+    """
+    shelf = _Shelf.of(info, device, rules)
+    module = _network(path, info)
     frames = trial_frames(info.preprocessing.canvas)
     engines: list[Engine] = []
     trials: list[Trial] = []
     truth: Probabilities | None = None
-    for engine in _candidates(info, module, device, threads, rules, shelf):
-        answers = _answers(engine, frames)
+    lasting = True
+    for make in _candidates(info, module, device, threads, rules, shelf):
+        try:
+            engine = make()
+            answers = _answers(engine, frames)
+            most, milliseconds = _fastest(engine, frames)
+        except Exception as error:  # what cannot be traced, translated or run here is no candidate
+            first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+            logger.info("%s: an engine is left out (%s: %s)", info.name, type(error).__name__, first)
+            # A library that is broken and memory that is short may be better the next time.
+            lasting = lasting and not isinstance(error, ImportError | OSError | MemoryError)
+            if truth is None:
+                break
+            continue
         truth = answers if truth is None else truth
         difference = np.abs(answers - truth)
-        most, milliseconds = _fastest(engine, frames)
         kind, precision = engine.name.split()
         trials.append(Trial(kind, precision, most, milliseconds, float(difference.max()), float(difference.mean())))
         engines.append(engine)
+    if not trials:  # not even eager; where it looks in earnest, batches are halved until they fit
+        return _made(Trial(EAGER, FLOAT32, 0, 0.0), info, path, device, threads, None)
     # The first, eager float32, is there for what nothing better is allowed or agrees.
     allowed = [trial for trial in trials if trial.agrees and rules.engine in (AUTO, trial.engine)]
     best = min(allowed, key=lambda trial: trial.milliseconds, default=trials[0])
     engine = engines[trials.index(best)]
     engine.most_at_once = best.most_at_once
     logger.info("%s runs on %s (%s)", info.name, engine.name, "; ".join(map(str, trials)))
-    if shelf:
+    if shelf and lasting:
         shelf.keep(best, trials)
     return engine
 
@@ -131,7 +155,11 @@ def _tried(
 def is_found(info: ModelInfo, device: str, rules: Rules) -> bool:
     """Return whether the cache knows the engine of a model, or nothing has to be found out."""
     shelf = _Shelf.of(info, device, rules)
-    return rules.engine == EAGER or shelf is None or shelf.choice() is not None
+    return _is_settled(device, rules) or (shelf is not None and shelf.choice() is not None)
+
+
+def _is_settled(device: str, rules: Rules) -> bool:
+    return rules.engine == EAGER and (device == "cpu" or rules.precision == FLOAT32)
 
 
 def trial_frames(canvas: Canvas) -> Pixels:
@@ -155,7 +183,7 @@ def trial_frames(canvas: Canvas) -> Pixels:
 
 def _candidates(
     info: ModelInfo, module: "nn.Module", device: str, threads: int, rules: Rules, shelf: "_Shelf | None"
-) -> Iterator[Engine]:
+) -> Iterator[Callable[[], Engine]]:
     """Eager float32 first: it is what the others are held against."""
     import torch
 
@@ -164,24 +192,30 @@ def _candidates(
     place = torch.device(device)
     if device == "cpu":
         torch.set_num_threads(1)  # the others are tried on one core, too
-    yield EagerEngine(info, module, place)
+    yield lambda: EagerEngine(info, module, place)
     if device.startswith("cuda") and rules.precision == AUTO and torch.cuda.is_bf16_supported():
-        yield EagerEngine(info, module, place, BFLOAT16)
+        yield lambda: EagerEngine(info, module, place, BFLOAT16)
     if device != "cpu":
         return
-    try:
+    graph: Any = None
+
+    def compiled_for(precision: str) -> Engine:
+        nonlocal graph
         from ctwatch.nets import compiled
 
-        graph: Any = compiled.convert(info, module)
-        if shelf and shelf.put(lambda path: compiled.save(graph, path)):
-            graph = shelf.graph  # read back, so that this start answers to the bit as later ones
-        for precision in compiled.precisions() if rules.precision == AUTO else (FLOAT32,):
-            yield compiled.CompiledEngine(info, graph, precision, threads=threads)
-    except ImportError as error:
-        logger.info("OpenVINO is not to be had (%s); networks run on PyTorch", error)
-    except Exception as error:  # a network that cannot be traced or translated runs as it is
-        first = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        logger.info("%s cannot be compiled (%s: %s); it runs on PyTorch", info.name, type(error).__name__, first)
+        if graph is None:
+            graph = compiled.convert(info, module)
+            if shelf and shelf.put(lambda path: compiled.save(graph, path)):
+                graph = shelf.graph  # read back, so that this start answers to the bit as later ones
+        return compiled.CompiledEngine(info, graph, precision, threads=threads)
+
+    yield lambda: compiled_for(FLOAT32)
+    try:
+        from ctwatch.nets.compiled import precisions
+    except ImportError:
+        return
+    if rules.precision == AUTO and BFLOAT16 in precisions():
+        yield lambda: compiled_for(BFLOAT16)
 
 
 def _made(
@@ -202,13 +236,16 @@ def _made(
 
     from ctwatch.nets.eager import EagerEngine
 
-    return EagerEngine(info, _network(path), torch.device(device), choice.precision)
+    return EagerEngine(info, _network(path, info), torch.device(device), choice.precision)
 
 
-def _network(path: Path) -> "nn.Module":
+def _network(path: Path, info: ModelInfo) -> "nn.Module":
     from ctwatch.nets.model_file import load
 
-    return load(path)[1]
+    loaded, module = load(path)
+    if loaded.model_id != info.model_id:
+        raise ModelError(f"{path}: was replaced while it was read; start again")
+    return module
 
 
 def _answers(engine: Engine, frames: Pixels) -> Probabilities:
@@ -241,23 +278,33 @@ class _Shelf:
     def of(cls, info: ModelInfo, device: str, rules: Rules) -> "_Shelf | None":
         if rules.cache is None:
             return None
-        facts = [_LAYOUT, device, rules.engine, rules.precision, _processor(), *map(_version, ("openvino", "torch"))]
-        machine = hashlib.blake2b(json.dumps(facts).encode(), digest_size=8).hexdigest()
-        return cls(rules.cache / "engines" / f"{info.model_id}-{_version('openvino')}", machine)
+        made_by = content_id(json.dumps([_LAYOUT, _sources(), *map(_version, _MAKERS)]).encode())[:16]
+        facts = [device, rules.engine, rules.precision, _processor()]
+        machine = content_id(json.dumps(facts).encode())[:16]
+        return cls(rules.cache / "engines" / f"{info.model_id}-{made_by}", machine)
 
     @property
     def graph(self) -> Path:
         return self.folder / "network.xml"
 
     def choice(self) -> Trial | None:
+        """What was found; None where nothing was, or where the graph is not the one that was tried."""
         try:
-            return Trial(**json.loads((self.folder / f"{self.machine}.json").read_text("utf-8"))["choice"])
+            told = json.loads((self.folder / f"{self.machine}.json").read_text("utf-8"))
+            found = Trial(**told["choice"])
+            whole = found.engine == EAGER or told["graph"] == self._digest()
         except (OSError, ValueError, TypeError, KeyError):
             return None
+        return found if whole and found.most_at_once > 0 else None
 
     def keep(self, choice: Trial, trials: list[Trial]) -> None:
-        found = {"choice": asdict(choice), "trials": [asdict(trial) for trial in trials]}
+        graph = self._digest() if choice.engine == OPENVINO else ""
+        found = {"choice": asdict(choice), "graph": graph, "trials": [asdict(trial) for trial in trials]}
         self._written(f"{self.machine}.json", lambda path: path.write_text(json.dumps(found, indent=1), "utf-8"))
+
+    def _digest(self) -> str:
+        """Of the graph and its weights: what computes is to be what was tried, to the bit."""
+        return " ".join(content_id(self.graph.with_suffix(ending).read_bytes()) for ending in (".xml", ".bin"))
 
     def put(self, write: Callable[[Path], object]) -> bool:
         """Put the graph there, its weights first, so that a graph is never without; returns whether that was possible."""
@@ -275,7 +322,18 @@ class _Shelf:
         except (OSError, RuntimeError) as error:
             logger.warning("%s cannot be kept (%s); networks are tried again at the next start", path, error)
             return False
+        finally:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+                beside.with_suffix(also or beside.suffix).unlink(missing_ok=True)
         return True
+
+
+@cache
+def _sources() -> str:
+    """Of the code that makes a graph: another preprocessing makes another one."""
+    names = ("architectures", "compiled", "eager", "model_file", "preprocessing")
+    return content_id(b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in names))
 
 
 def _version(package: str) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from pathlib import Path
@@ -12,10 +12,9 @@ import numpy as np
 from ctwatch.domain import Canvas, ModelInfo, Task
 from ctwatch.errors import ModelError
 from ctwatch.nets.choice import EAGER, Rules, engine_for
-from ctwatch.nets.device import set_threads
 from ctwatch.nets.engine import FLOAT32, Engine, Pixels, Probabilities
 from ctwatch.nets.model_info import read_info
-from ctwatch.nets.trial import find_engines
+from ctwatch.nets.trial import find_engines, with_cache
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +56,7 @@ class Ensemble:
         batch_size: int = DEFAULT_BATCH,
         threads: int = 1,
         rules: Rules = Rules(EAGER, FLOAT32),  # noqa: B008 - a value that nobody can change
+        waiting: Callable[[], None] = lambda: None,
     ) -> "Ensemble":
         """Load every model file of a folder, sorted by file name.
 
@@ -67,6 +67,7 @@ class Ensemble:
             batch_size: Frames that go through a network at once; made smaller when memory is short.
             threads: Calls of networks that run at the same time; more than one only on the processor.
             rules: Which engines may run them; without, PyTorch does.
+            waiting: Called about every second while engines are tried; what it raises ends the loading.
 
         Raises:
             ModelError: The folder has none, or any file is damaged or does not fit the first usable one; all are named.
@@ -83,7 +84,8 @@ class Ensemble:
                     refused.append(f"{path}: {reason}")
             except ModelError as error:
                 refused.append(str(error))
-        find_engines(usable, device=device, threads=threads, rules=rules)
+        rules = with_cache(rules)
+        find_engines(usable, device=device, threads=threads, rules=rules, waiting=waiting)
         engines: list[Engine] = []
         for path, info in usable:
             try:
@@ -92,8 +94,6 @@ class Ensemble:
                 refused.append(str(error))
         if refused:
             raise ModelError("\n".join(refused))
-        if threads > 1 and any(engine.name.startswith(EAGER) for engine in engines):
-            set_threads(1)
         logger.info("%s models run on %s", task, ", ".join(engine.name for engine in engines))
         return cls(engines, batch_size=batch_size, threads=threads)
 
@@ -189,7 +189,9 @@ def model_paths(folder: Path) -> tuple[Path, ...]:
 
 def _out_of_memory(error: RuntimeError | MemoryError) -> bool:
     text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "t allocate memory" in text
+    return (
+        isinstance(error, MemoryError) or "out of memory" in text or "t allocate memory" in text or "bad_alloc" in text
+    )
 
 
 def _misfit(info: ModelInfo, task: Task, members: Sequence[ModelInfo]) -> str | None:
