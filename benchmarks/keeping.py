@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.wording import AFTER, BEFORE, SECTIONS
+from ctwatch.nets.choice import processor
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 LIBRARIES = ("torch", "openvino", "pillow", "duckdb", "numpy")
@@ -61,11 +62,6 @@ def _row(figure: tuple[str, float | int | str]) -> str:
 
 def _processor() -> str:
     """Name the processor, and its units that matter here."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
-    flags = set(told.get("flags", "").split())
+    name, flags = processor()
     units = [unit for unit in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if unit in flags]
-    return f"{told.get('model name', platform.machine())} ({', '.join(units) or 'no wide units'})"
+    return f"{name} ({', '.join(units) or 'no wide units'})"

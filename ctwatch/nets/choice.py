@@ -36,7 +36,8 @@ _FRAMES = 24
 _ROUNDS = 2
 _SIZES = (1, 4, 16)
 """Frames of one call that are tried; the fewest that are as fast as any, because memory grows with them."""
-_EAGER_SIZE = 4
+_FEW = 4
+"""Frames of one call where memory is at stake: large networks take gigabytes for more in eager PyTorch."""
 _AS_FAST = 1.05
 _MAKERS = ("openvino", "torch", "torchvision")
 _LAYOUT = 2
@@ -81,6 +82,10 @@ class Trial:
         )
 
 
+_PLAIN = Trial(EAGER, FLOAT32, 0, 0.0)
+"""What always works, and needs no trial."""
+
+
 def engine_for(info: ModelInfo, path: Path, *, device: str, threads: int, rules: Rules) -> Engine:
     """Return the engine that the cache knows to be the best for a model, else eager PyTorch.
 
@@ -94,16 +99,15 @@ def engine_for(info: ModelInfo, path: Path, *, device: str, threads: int, rules:
     Raises:
         ModelError: The network cannot be built of the file.
     """
-    plain = Trial(EAGER, FLOAT32, 0, 0.0)
     shelf = _Shelf.of(info, device, rules)
     found = shelf.choice() if shelf and not _is_settled(device, rules) else None
     if found is None and not _is_settled(device, rules):
         logger.warning("%s: no engine could be found for it; it runs on PyTorch, which is slower", info.name)
     try:
-        engine = _made(found or plain, info, path, device, threads, shelf)
+        engine = _made(found or _PLAIN, info, path, device, threads, shelf)
     except (RuntimeError, ImportError, KeyError, ValueError) as error:
         logger.warning("%s: %s is of no use: %s; it runs on PyTorch", info.name, found, error)
-        engine = _made(plain, info, path, device, threads, None)
+        engine = _made(_PLAIN, info, path, device, threads, None)
     if rules.engine == OPENVINO and not engine.name.startswith(OPENVINO):
         logger.warning("%s runs on %s: OpenVINO cannot, or answers otherwise", info.name, engine.name)
     return engine
@@ -140,7 +144,7 @@ def find(info: ModelInfo, path: Path, *, device: str, threads: int, rules: Rules
         trials.append(Trial(kind, precision, most, milliseconds, float(difference.max()), float(difference.mean())))
         engines.append(engine)
     if not trials:  # not even eager; where it looks in earnest, batches are halved until they fit
-        return _made(Trial(EAGER, FLOAT32, 0, 0.0), info, path, device, threads, None)
+        return _made(_PLAIN, info, path, device, threads, None)
     # The first, eager float32, is there for what nothing better is allowed or agrees.
     allowed = [trial for trial in trials if trial.agrees and rules.engine in (AUTO, trial.engine)]
     best = min(allowed, key=lambda trial: trial.milliseconds, default=trials[0])
@@ -249,13 +253,13 @@ def _network(path: Path, info: ModelInfo) -> "nn.Module":
 
 
 def _answers(engine: Engine, frames: Pixels) -> Probabilities:
-    size = 4  # large networks take gigabytes for more
-    return np.concatenate([engine(frames[start : start + size]) for start in range(0, len(frames), size)])
+    starts = range(0, len(frames), _FEW)
+    return np.concatenate([engine(frames[start : start + _FEW]) for start in starts])
 
 
 def _fastest(engine: Engine, frames: Pixels) -> tuple[int, float]:
     """Return how many frames at once are enough, and the milliseconds a frame that come of it."""
-    sizes = (_EAGER_SIZE,) if engine.name.startswith(EAGER) else _SIZES
+    sizes = (_FEW,) if engine.name.startswith(EAGER) else _SIZES
     taken = {size: 1000 * min(_seconds(engine, frames[:size]) for _ in range(_ROUNDS)) / size for size in sizes}
     enough = next(size for size in sizes if taken[size] <= _AS_FAST * min(taken.values()))
     return (engine.most_at_once if engine.name.startswith(EAGER) else enough), taken[enough]
@@ -279,7 +283,7 @@ class _Shelf:
         if rules.cache is None:
             return None
         made_by = content_id(json.dumps([_LAYOUT, _sources(), *map(_version, _MAKERS)]).encode())[:16]
-        facts = [device, rules.engine, rules.precision, _processor()]
+        facts = [device, rules.engine, rules.precision, processor()]
         machine = content_id(json.dumps(facts).encode())[:16]
         return cls(rules.cache / "engines" / f"{info.model_id}-{made_by}", machine)
 
@@ -336,6 +340,7 @@ def _sources() -> str:
     return content_id(b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in names))
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return metadata.version(package)
@@ -343,11 +348,13 @@ def _version(package: str) -> str:
         return "none"
 
 
-def _processor() -> str:
-    """Name the processor and what it can do: what is found on one machine holds for its like."""
+@cache
+def processor() -> tuple[str, tuple[str, ...]]:
+    """Return the processor's name and the names of what it can do, sorted; what is found on one machine holds for its like."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        return platform.processor() or platform.machine()
-    told = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-    return " ".join(told.get(key, "").strip() for key in told if key.strip() in ("model name", "flags", "Features"))
+        return platform.processor() or platform.machine(), ()
+    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
+    name = told.get("model name") or platform.machine()
+    return name, tuple(sorted((told.get("flags") or told.get("Features") or "").split()))
