@@ -17,12 +17,13 @@ import torch
 from benchmarks.networks import CANVAS, PREPROCESSING, fitted
 from ctwatch.domain import Task
 from ctwatch.nets import compiled
-from ctwatch.nets.choice import Rules, trial_frames
+from ctwatch.nets.choice import trial_frames
 from ctwatch.nets.eager import EagerEngine
 from ctwatch.nets.engine import Engine, Pixels, Probabilities
 from ctwatch.nets.inference import Ensemble
 from ctwatch.nets.model_file import load
 from ctwatch.nets.preprocessing import prepare
+from ctwatch.nets.shelf import Rules
 
 ARCHITECTURES = ("resnet18", "resnet50", "mobilenet_v3_small")
 _BATCH = 16

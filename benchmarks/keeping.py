@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.wording import AFTER, BEFORE, SECTIONS
-from ctwatch.nets.choice import processor
+from ctwatch.nets.shelf import processor
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 LIBRARIES = ("torch", "openvino", "pillow", "duckdb", "numpy")

@@ -112,6 +112,8 @@ class _opened:  # noqa: N801 - reads as a verb where it is used
             raise UnusableImage(Failure.NOT_AN_IMAGE, f"not one of {', '.join(FORMATS)}") from error
         except Exception as error:
             raise UnusableImage(Failure.UNREADABLE, _reason(error)) from error
+        # All bytes are here: in pieces of 64 kB, libjpeg would begin the row of blocks that each cut falls into anew.
+        self.image.decodermaxblock = len(self.data)
         width, height = self.image.size
         if width * height > MAX_PIXELS:
             raise UnusableImage(Failure.TOO_LARGE, f"{width} x {height} pixels; at most {MAX_PIXELS:,} are decoded")

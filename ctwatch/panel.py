@@ -12,8 +12,8 @@ from ctwatch.config import BUNDLED, Config
 from ctwatch.domain import Canvas, ModelInfo, Task
 from ctwatch.errors import ModelError
 from ctwatch.nets import device as devices
-from ctwatch.nets.choice import EAGER, Rules
 from ctwatch.nets.inference import Ensemble
+from ctwatch.nets.shelf import Rules
 from ctwatch.reading import worker_count
 
 _MOST_BYTES = 256_000_000
@@ -93,7 +93,7 @@ def load_one(config: Config, task: Task, waiting: Callable[[], None] = lambda: N
         rules=Rules(config.models.engine, config.models.precision, config.cache_folder),
         waiting=waiting,
     )
-    if device == "cpu" and any(engine.startswith(EAGER) for engine in ensemble.engines):
+    if device == "cpu" and ensemble.is_eager:
         devices.set_threads(1)  # an ensemble's threads do the sharing out
     return ensemble
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from torch import nn
 
 from ctwatch.domain import BLANK, Canvas, ModelInfo, Preprocessing, Task
 from ctwatch.errors import Interrupted, ModelError
-from ctwatch.nets import choice, compiled, model_file
+from ctwatch.nets import choice, compiled, model_file, shelf
 from ctwatch.nets.architectures import build
-from ctwatch.nets.choice import Rules, engine_for, trial_frames
+from ctwatch.nets.choice import engine_for, known, trial_frames
 from ctwatch.nets.eager import EagerEngine
 from ctwatch.nets.engine import BFLOAT16, FLOAT32, Engine
 from ctwatch.nets.inference import Ensemble
 from ctwatch.nets.model_info import read_info
+from ctwatch.nets.shelf import MOST_DIFFERENCE, Rules
 
 CPU = torch.device("cpu")
 CANVAS = Canvas(80, 96)
@@ -53,8 +55,10 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(path: Path, rules: Rules, threads: int = 1) -> Engine:
     """The engine as a start finds it, tried in this process where the cache knows none."""
     info = read_info(path)
-    asked = choice.find if not choice.is_found(info, "cpu", rules) else engine_for
-    return asked(info, path, device="cpu", threads=threads, rules=rules)
+    chosen = known(info, device="cpu", rules=rules)
+    if chosen is None:
+        return choice.find(info, path, device="cpu", threads=threads, rules=rules)
+    return engine_for(info, path, chosen, device="cpu", threads=threads, rules=rules)
 
 
 @pytest.fixture
@@ -106,7 +110,7 @@ def test_bfloat16_leaves_the_bundled_models_decisions_as_they_are(path: Path) ->
     ])  # fmt: skip
     truth = EagerEngine(info, net, CPU)(frames)
     answers = compiled.CompiledEngine(info, compiled.convert(info, net), BFLOAT16, threads=1)(frames)
-    assert np.abs(answers - truth).max() < choice.MOST_DIFFERENCE
+    assert np.abs(answers - truth).max() < MOST_DIFFERENCE
     assert np.abs(answers - truth).mean() < 0.001
     assert (answers.argmax(1) == truth.argmax(1)).all()
 
@@ -196,9 +200,26 @@ def test_what_the_code_makes_of_a_network_belongs_to_what_is_kept(
     """Another preprocessing makes another graph: the old one must not run on."""
     rules = Rules("openvino", FLOAT32, tmp_path)
     found(path, rules)
-    assert choice.is_found(read_info(path), "cpu", rules)
-    monkeypatch.setattr(choice, "_sources", lambda: "of tomorrow")
-    assert not choice.is_found(read_info(path), "cpu", rules)
+    assert known(read_info(path), device="cpu", rules=rules)
+    monkeypatch.setattr(shelf, "_sources", lambda: "of tomorrow")
+    assert known(read_info(path), device="cpu", rules=rules) is None
+    found(path, rules)
+    assert len(list(tmp_path.glob("engines/*"))) == 1  # what the old code made is of no use to anybody
+
+
+def test_what_no_start_has_asked_for_in_half_a_year_is_thrown_away(path: Path, tmp_path: Path) -> None:
+    for name, days in (("of-a-model-that-is-gone", 190), ("of-one-that-is-not", 170)):
+        other = tmp_path / "engines" / name
+        other.mkdir(parents=True)
+        (other / "network.bin").write_bytes(b"weights")
+        os.utime(other, times=(time.time() - 86400 * days,) * 2)
+    rules = Rules("openvino", FLOAT32, tmp_path)
+    found(path, rules)
+    (own,) = (tmp_path / "engines").glob(f"{read_info(path).model_id}-*")
+    assert sorted(each.name for each in own.parent.iterdir()) == sorted([own.name, "of-one-that-is-not"])
+    os.utime(own, times=(0, 0))
+    found(path, rules)
+    assert time.time() - own.stat().st_mtime < 3600  # a start has asked for it
 
 
 def test_a_model_that_is_replaced_while_it_is_read_is_refused(path: Path, tmp_path: Path) -> None:
@@ -268,7 +289,7 @@ def test_a_start_never_loads_pytorch(tmp_path: Path) -> None:
     """It takes seconds to load, and half a gigabyte."""
     program = (
         "import sys; from pathlib import Path; from ctwatch.domain import Task; "
-        "from ctwatch.nets.choice import Rules; from ctwatch.nets.inference import Ensemble\n"
+        "from ctwatch.nets.shelf import Rules; from ctwatch.nets.inference import Ensemble\n"
         f"rules = Rules('openvino', cache=Path({str(tmp_path)!r}))\n"
         f"ensemble = Ensemble.load(Path({str(BUNDLED / 'empty')!r}), Task.EMPTY, rules=rules)\n"
         "import numpy as np; canvas = ensemble.canvases[0]\n"
@@ -312,7 +333,7 @@ def test_trial_frames_are_the_same_everywhere_and_not_plain() -> None:
 
 def test_two_processes_may_fill_one_cache_at_the_same_time(tmp_path: Path) -> None:
     program = (
-        "from pathlib import Path; from ctwatch.domain import Task; from ctwatch.nets.choice import Rules; "
+        "from pathlib import Path; from ctwatch.domain import Task; from ctwatch.nets.shelf import Rules; "
         "from ctwatch.nets.inference import Ensemble\n"
         f"print(Ensemble.load(Path({str(BUNDLED / 'empty')!r}), Task.EMPTY, "
         f"rules=Rules('openvino', 'float32', Path({str(tmp_path)!r}))).engines)"

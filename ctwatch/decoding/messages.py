@@ -7,7 +7,7 @@ import json
 import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,8 @@ from ctwatch.domain import (
 _SIZES = struct.Struct("<II")
 """Bytes of the head and of what follows it."""
 _LARGEST = 1 << 30
+
+_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in (Media, Timestamp, CameraFacts)}
 
 Head = Mapping[str, Any]
 
@@ -90,10 +92,14 @@ def requested(head: Head) -> tuple[str, FileStat, Wanted]:
 
 def media_head(media: Media) -> Head:
     """Say what a header tells."""
-    head = asdict(media)
-    value = media.timestamp.value
-    head["timestamp"]["value"] = None if value is None else value.isoformat()
-    return head
+    stamp, value = _named(media.timestamp), media.timestamp.value
+    stamp["value"] = None if value is None else value.isoformat()
+    return {**_named(media), "timestamp": stamp, "camera": _named(media.camera)}
+
+
+def _named(value: Media | Timestamp | CameraFacts) -> dict[str, Any]:
+    """Return the fields of a value by name; `dataclasses.asdict` copies them deeply, at the price of the whole EXIF block."""
+    return {name: getattr(value, name) for name in _FIELDS[type(value)]}
 
 
 def media_told(head: Head) -> Media:

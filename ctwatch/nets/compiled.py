@@ -12,7 +12,7 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 import openvino as ov  # noqa: E402
 
 from ctwatch.domain import ModelInfo  # noqa: E402
-from ctwatch.nets.engine import BFLOAT16, FLOAT32, Pixels, Probabilities, softmax  # noqa: E402
+from ctwatch.nets.engine import BFLOAT16, FLOAT32, OPENVINO, Engine, Pixels, Probabilities, softmax  # noqa: E402
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,8 +31,10 @@ def precisions() -> tuple[str, ...]:
     return (FLOAT32, BFLOAT16) if capable else (FLOAT32,)
 
 
-class CompiledEngine:
+class CompiledEngine(Engine):
     """A network compiled for this processor; a row of its answer is the same to the bit in any batch."""
+
+    kind = OPENVINO
 
     def __init__(
         self, info: ModelInfo, graph: "Path | ov.Model", precision: str, *, threads: int, most_at_once: int = 16
@@ -42,7 +44,7 @@ class CompiledEngine:
         Raises RuntimeError where the graph cannot be read or compiled.
         """
         self.info = info
-        self.name = f"openvino {precision}"
+        self.precision = precision
         self.most_at_once = most_at_once
         model = _core.read_model(graph) if isinstance(graph, Path) else graph
         options = {

@@ -8,19 +8,21 @@ from torch import nn
 from torch.fx.experimental.optimization import fuse
 
 from ctwatch.domain import ModelInfo
-from ctwatch.nets.engine import BFLOAT16, FLOAT32, Pixels, Probabilities
+from ctwatch.nets.engine import BFLOAT16, EAGER, FLOAT32, Engine, Pixels, Probabilities
 from ctwatch.nets.preprocessing import prepare
 
 logger = logging.getLogger(__name__)
 
 
-class EagerEngine:
+class EagerEngine(Engine):
     """A network as PyTorch runs it, batch norms folded and channels last."""
+
+    kind = EAGER
 
     def __init__(self, info: ModelInfo, module: nn.Module, device: torch.device, precision: str = FLOAT32) -> None:
         """Take the network as `model_file.load` gives it; `precision` float32 or bfloat16."""
         self.info = info
-        self.name = f"eager {precision}"
+        self.precision = precision
         self.most_at_once = 4096
         self._device = device
         self._type = torch.bfloat16 if precision == BFLOAT16 else torch.float32

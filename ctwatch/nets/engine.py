@@ -1,6 +1,7 @@
 """What runs a network: the contract that every engine keeps, and what they have in common."""
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 
@@ -9,20 +10,30 @@ from ctwatch.domain import ModelInfo
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Probabilities = np.ndarray[Any, np.dtype[np.float32]]
 
+EAGER = "eager"
+OPENVINO = "openvino"
 FLOAT32 = "float32"
 BFLOAT16 = "bfloat16"
 """Half the bits of a float32 and the same range; fast on processors and accelerators that have units for it."""
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """One network, ready to look; may be called by several threads at the same time."""
 
     info: ModelInfo
-    name: str
-    """What it is for people, such as "openvino bfloat16"."""
+    kind: str
+    """`EAGER` or `OPENVINO`."""
+    precision: str
+    """`FLOAT32` or `BFLOAT16`."""
     most_at_once: int
     """Frames of one call beyond which it gains no more speed."""
 
+    @property
+    def name(self) -> str:
+        """What it is for people, such as "openvino bfloat16"."""
+        return f"{self.kind} {self.precision}"
+
+    @abstractmethod
     def __call__(self, frames: Pixels) -> Probabilities:
         """Return softmax(logits / temperature), float32 (N, labels), of uint8 (N, 3, H, W) frames.
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from ctwatch.domain import Canvas, ModelInfo, Task
 from ctwatch.errors import ModelError
-from ctwatch.nets.choice import EAGER, Rules, engine_for
-from ctwatch.nets.engine import FLOAT32, Engine, Pixels, Probabilities
+from ctwatch.nets.choice import engine_for, known
+from ctwatch.nets.engine import EAGER, FLOAT32, Engine, Pixels, Probabilities
 from ctwatch.nets.model_info import read_info
+from ctwatch.nets.shelf import Rules
 from ctwatch.nets.trial import find_engines, with_cache
 
 logger = logging.getLogger(__name__)
@@ -85,11 +86,15 @@ class Ensemble:
             except ModelError as error:
                 refused.append(str(error))
         rules = with_cache(rules)
-        find_engines(usable, device=device, threads=threads, rules=rules, waiting=waiting)
+        choices = {path: known(info, device=device, rules=rules) for path, info in usable}
+        unknown = [path for path, choice in choices.items() if choice is None]
+        if unknown:
+            find_engines(unknown, device=device, threads=threads, rules=rules, waiting=waiting)
         engines: list[Engine] = []
         for path, info in usable:
             try:
-                engines.append(engine_for(info, path, device=device, threads=threads, rules=rules))
+                choice = choices[path] or known(info, device=device, rules=rules)
+                engines.append(engine_for(info, path, choice, device=device, threads=threads, rules=rules))
             except ModelError as error:
                 refused.append(str(error))
         if refused:
@@ -106,6 +111,11 @@ class Ensemble:
     def engines(self) -> tuple[str, ...]:
         """What runs each member, such as "openvino bfloat16"."""
         return tuple(engine.name for engine in self._engines)
+
+    @property
+    def is_eager(self) -> bool:
+        """Whether PyTorch runs some member."""
+        return any(engine.kind == EAGER for engine in self._engines)
 
     def predict(self, pixels: Mapping[Canvas, Pixels]) -> Probabilities:
         """Return softmax(logits / temperature) of every frame by every member, float32 (N, members, labels).

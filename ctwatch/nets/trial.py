@@ -21,9 +21,10 @@ from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
-from ctwatch.domain import ModelInfo
-from ctwatch.nets.choice import EAGER, Rules, find, is_found
+from ctwatch.nets.choice import find
+from ctwatch.nets.engine import EAGER
 from ctwatch.nets.model_info import read_info
+from ctwatch.nets.shelf import Rules
 
 logger = logging.getLogger(__name__)
 
@@ -32,24 +33,21 @@ _PR_SET_PDEATHSIG = 1
 
 
 def find_engines(
-    models: Sequence[tuple[Path, ModelInfo]],
+    models: Sequence[Path],
     *,
     device: str,
     threads: int,
     rules: Rules,
     waiting: Callable[[], None] = lambda: None,
 ) -> None:
-    """Find, in another process, the engines of those models for which the cache has none yet.
+    """Find, in another process, the engines of model files for which the cache has none yet, and put them there.
 
     `waiting` is called about every second; what it raises ends the process and is raised here. A process that fails or is
     killed finds nothing, and PyTorch runs the models that are left.
     """
-    unknown = [str(path) for path, info in models if not is_found(info, device, rules)]
-    if not unknown:
-        return
-    logger.info("trying the engines for %d models, once for this machine; it may take a minute", len(unknown))
+    logger.info("trying the engines for %d models, once for this machine; it may take a minute", len(models))
     asked = {
-        "paths": unknown,
+        "paths": [str(path) for path in models],
         "device": device,
         "threads": threads,
         "rules": asdict(rules) | {"cache": str(rules.cache)},
