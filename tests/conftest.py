@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from ctwatch.store.preparation import prepare
 # Networks are converted once for the whole run, and in nobody's own folder.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ctwatch-cache-")
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+# The networks of tests are tiny: a second thread of PyTorch waits for work three times as long as the work takes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))  # the tests' own helpers, from wherever they are run
 
 START = datetime(2026, 5, 1, 10)
@@ -157,6 +160,15 @@ def config(tmp_path: Path) -> Callable[..., Config]:
     return make
 
 
+@cache
+def _new_store() -> Path:
+    """A store as it is made; a copy of it takes a fiftieth of what making one takes, and nearly every test has its own."""
+    folder = Path(tempfile.mkdtemp(prefix="ctwatch-store-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    prepare(Database(folder))
+    return folder
+
+
 class Store:
     """A database with a pipeline in front of it, and every question the tests have."""
 
@@ -165,7 +177,10 @@ class Store:
 
         self.config = config
         self.database = Database(config.store_folder, busy_timeout_s=30)
-        prepare(self.database)
+        if self.database.path.exists():
+            prepare(self.database)
+        else:
+            shutil.copytree(_new_store(), config.store_folder, dirs_exist_ok=True)
         self.pipeline = Pipeline(config, self.database, panel.load(config), **options)
 
     def process(self, card: Path) -> CardOutcome:
@@ -190,7 +205,12 @@ class Store:
 
         Every photograph that counts has one corrected time, in its deployment.
         """
-        by_card = self.rows(
+        with self.database.reading() as connection:
+            self._check_sums(lambda sql: connection.execute(sql).fetchall())
+
+    @staticmethod
+    def _check_sums(rows: Callable[[str], list[tuple[Any, ...]]]) -> None:
+        by_card = rows(
             "SELECT files_seen, media, duplicates, ignored, failed, count(f.file_path),"
             " count(*) FILTER (f.status = 'media'), count(*) FILTER (f.status = 'duplicate'),"
             " count(*) FILTER (f.status = 'ignored'), count(*) FILTER (f.status = 'failed'),"
@@ -204,22 +224,20 @@ class Store:
             assert unexplained == 0
         counts = "f.status IN ('media', 'failed') AND f.media_id IS NOT NULL"
         assert (
-            self.rows(
+            rows(
                 f"SELECT f.media_id FROM raw.card_file f LEFT JOIN raw.media_time t USING (media_id, deployment_id)"
                 f" WHERE {counts} GROUP BY 1 HAVING count(t.media_id) <> 1"
             )
             == []
         )
-        assert self.rows(f"SELECT count(*) FROM raw.card_file f WHERE {counts}") == self.rows(
+        assert rows(f"SELECT count(*) FROM raw.card_file f WHERE {counts}") == rows(
             "SELECT count(*) FROM raw.media_time"
         )
         for table in ("outage", "clock_point", "deployment_column", "event", "event_media", "observation"):
-            assert (
-                self.rows(f"SELECT deployment_id FROM raw.{table} ANTI JOIN raw.deployment USING (deployment_id)") == []
-            )
+            assert rows(f"SELECT deployment_id FROM raw.{table} ANTI JOIN raw.deployment USING (deployment_id)") == []
         twice = "SELECT media_id FROM raw.card_file WHERE status IN ('media', 'failed') AND media_id IS NOT NULL"
-        assert self.rows(f"{twice} GROUP BY 1 HAVING count(*) > 1") == []
-        assert self.rows("SELECT media_id FROM media GROUP BY 1 HAVING count(*) > 1") == []
+        assert rows(f"{twice} GROUP BY 1 HAVING count(*) > 1") == []
+        assert rows("SELECT media_id FROM media GROUP BY 1 HAVING count(*) > 1") == []
 
     def dump(self, *tables: str) -> dict[str, list[str]]:
         return dump(self.database, *tables)
