@@ -30,26 +30,38 @@ class Finding:
 
 
 def look(
-    config: Config, loaded: dict[Task, Ensemble | None] | None = None, waiting: Callable[[], None] = lambda: None
+    config: Config,
+    loaded: dict[Task, Ensemble | None] | None = None,
+    waiting: Callable[[], None] = lambda: None,
+    *,
+    when_needed: bool = False,
 ) -> list[Finding]:
     """Look at configuration, deployments table, inboxes, accelerator, models, database, its room and the archive.
 
     What is loaded to see that it can be is put into `loaded`; `waiting` is called about every second while that takes long.
+    `when_needed`: of the models only what their files say of themselves.
     """
     loaded = {} if loaded is None else loaded
     findings = [_deployments(config), *_inboxes(config), _device(config)]
-    findings += [_models(config, task, loaded, waiting) for task in Task]
+    findings += [_models(config, task, loaded, waiting, when_needed) for task in Task]
     return [*findings, _store(config), *_archive(config)]
 
 
-def demand(config: Config, *, inboxes: bool = True, waiting: Callable[[], None] = lambda: None) -> Panel:
+def demand(
+    config: Config,
+    *,
+    inboxes: bool = True,
+    waiting: Callable[[], None] = lambda: None,
+    when_needed: bool = False,
+) -> Panel:
     """Return the models, loaded, or raise one error with every problem; its class, and so the exit code, is the gravest's.
 
     Configuration comes before models, models before the store, the store before an inbox that may yet be mounted;
-    without `inboxes` these are not asked for.
+    without `inboxes` these are not asked for, and `when_needed` leaves the networks to be loaded when they are first asked.
     """
     loaded: dict[Task, Ensemble | None] = {}
-    errors = [finding.error for finding in look(config, loaded, waiting) if finding.error is not None]
+    findings = look(config, loaded, waiting, when_needed=when_needed)
+    errors = [finding.error for finding in findings if finding.error is not None]
     errors = [error for error in errors if inboxes or not isinstance(error, InboxMissing)]
     if not errors:
         for task in Task:
@@ -90,17 +102,24 @@ def _device(config: Config) -> Finding:
         return Finding("device", config.models.device, error)
 
 
-def _models(config: Config, task: Task, loaded: dict[Task, Ensemble | None], waiting: Callable[[], None]) -> Finding:
+def _models(
+    config: Config,
+    task: Task,
+    loaded: dict[Task, Ensemble | None],
+    waiting: Callable[[], None],
+    when_needed: bool,
+) -> Finding:
     folder = panel.folder(config, task)
     what = f"{task} models"
     try:
-        ensemble = loaded[task] = panel.load_one(config, task, waiting)
+        ensemble = loaded[task] = panel.load_one(config, task, waiting, when_needed=when_needed)
     except CtwatchError as error:
         return Finding(what, str(folder), error)
     if ensemble is None:
         return Finding(what, "none: " + ("nothing is classified" if task is Task.EMPTY else "animals stay unnamed"))
     named = config.models.empty if task is Task.EMPTY else config.models.species
-    return Finding(what, _in_words(ensemble, "bundled" if named == BUNDLED else str(folder)))
+    source = "bundled" if named == BUNDLED else str(folder)
+    return Finding(what, source if when_needed else _in_words(ensemble, source))
 
 
 def _store(config: Config) -> Finding:

@@ -34,7 +34,7 @@ def process_cards(config: Config, cards: Sequence[Path], console: Console) -> li
     """
     outcomes = []
     unfinished: list[CtwatchError] = []
-    with at_work(config) as (_, pipeline), progress_bars(console) as bar:
+    with at_work(config, models_when_needed=False) as (_, pipeline), progress_bars(console) as bar:
         for card in cards:
             short = shortage(config.store_folder, config.store.min_free_gb)
             if short is not None:
@@ -89,15 +89,18 @@ def take_in_labels(
 
 
 @contextmanager
-def at_work(config: Config, *, publish: Callable[[], bool] = lambda: True) -> Iterator[tuple[Database, Pipeline]]:
+def at_work(
+    config: Config, *, publish: Callable[[], bool] = lambda: True, models_when_needed: bool = True
+) -> Iterator[tuple[Database, Pipeline]]:
     """A database and a pipeline in good order while a block runs; then, also where it failed, what is in is put out.
 
-    `publish` may say at the end that there is nothing new. Raises ConfigError, ModelError or StoreError.
+    `publish` may say at the end that there is nothing new. Networks are loaded when they are first asked, or at once.
+    Raises ConfigError, ModelError or StoreError.
     """
     database = Database(config.store_folder, busy_timeout_s=config.store.busy_timeout_s)
     if config.store_folder.is_dir():
         _restore_unless_a_daemon_is_at_work(config, database)
-    loaded = check.demand(config, inboxes=False)
+    loaded = check.demand(config, inboxes=False, when_needed=models_when_needed)
     prepare(database)
     clear_unfinished(config.store_folder)
     pipeline = Pipeline(config, database, loaded)

@@ -75,16 +75,19 @@ def load(config: Config) -> Panel:
     return Panel(loaded[Task.EMPTY], loaded[Task.SPECIES])
 
 
-def load_one(config: Config, task: Task, waiting: Callable[[], None] = lambda: None) -> Ensemble | None:
+def load_one(
+    config: Config, task: Task, waiting: Callable[[], None] = lambda: None, *, when_needed: bool = False
+) -> Ensemble | None:
     """Load the ensemble of one task; None where there are no models yet.
 
-    `waiting` is called about every second where it takes minutes, the first time. Raises ModelError naming every bad file.
+    `waiting` is called about every second where it takes minutes, the first time; `when_needed` puts off what takes time
+    until a photograph is looked at. Raises ModelError naming every bad file.
     """
     place = folder(config, task)
     if place is None or is_bare(place):
         return None
     device = devices.resolve(config.models.device)
-    ensemble = Ensemble.load(
+    return Ensemble.load(
         place,
         task,
         device=device,
@@ -92,10 +95,8 @@ def load_one(config: Config, task: Task, waiting: Callable[[], None] = lambda: N
         threads=worker_count(config.models.threads) if device == "cpu" else 1,
         rules=Rules(config.models.engine, config.models.precision, config.cache_folder),
         waiting=waiting,
+        when_needed=when_needed,
     )
-    if device == "cpu" and ensemble.is_eager:
-        devices.set_threads(1)  # an ensemble's threads do the sharing out
-    return ensemble
 
 
 def is_bare(place: Path) -> bool:

@@ -74,3 +74,9 @@ def test_questions_to_the_database_load_no_numbers(published: Path, arguments: l
 )
 def test_reports_load_no_networks_and_no_tables_library(published: Path, arguments: list[str]) -> None:
     assert not loaded(published, *arguments) & {*TORCH, *TABLES, "watchdog"}
+
+
+@pytest.mark.parametrize("arguments", [["rederive"], ["retry"]], ids=" ".join)
+def test_what_looks_at_no_photograph_loads_no_network(published: Path, arguments: list[str]) -> None:
+    """Nor does it try engines, which takes a minute on a machine that has none yet."""
+    assert not loaded(published, *arguments) & TORCH

@@ -181,6 +181,8 @@ def _made(
 
     from ctwatch.nets.eager import EagerEngine
 
+    if device == "cpu":
+        torch.set_num_threads(1)  # an ensemble's threads do the sharing out
     return EagerEngine(info, _network(path, info), torch.device(device), choice.precision)
 
 

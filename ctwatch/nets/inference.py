@@ -4,6 +4,8 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
 from pathlib import Path
 
@@ -22,6 +24,14 @@ logger = logging.getLogger(__name__)
 DEFAULT_BATCH = 64
 
 
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Engines that are found and loaded when they are first asked: many a command looks at no photograph at all."""
+
+    members: tuple[ModelInfo, ...]
+    load: Callable[[], Sequence[Engine]]
+
+
 class Ensemble:
     """Networks for one task with the same labels, side by side.
 
@@ -32,15 +42,20 @@ class Ensemble:
         batch_size: Frames that go through a network at once; made smaller when memory is short.
     """
 
-    def __init__(self, engines: Sequence[Engine], *, batch_size: int = DEFAULT_BATCH, threads: int = 1) -> None:
+    def __init__(
+        self, engines: Sequence[Engine] | Deferred, *, batch_size: int = DEFAULT_BATCH, threads: int = 1
+    ) -> None:
         """Take a member's engine each, and how many of them may look at the same time, a thread each."""
-        if not engines:
+        if not isinstance(engines, Deferred):
+            ready = tuple(engines)
+            engines = Deferred(tuple(engine.info for engine in ready), lambda: ready)
+        if not engines.members:
             raise ModelError("an ensemble needs at least one model")
-        self.members = tuple(engine.info for engine in engines)
+        self.members = engines.members
         self.labels = self.members[0].labels
         self.canvases = tuple(sorted({info.preprocessing.canvas for info in self.members}))
         self.batch_size = batch_size
-        self._engines = tuple(engines)
+        self._deferred = engines
         self._threads = threads
         self._backing_off = threading.Lock()
         # A core to each call is two to three times faster than all cores on one: small networks have little to share
@@ -58,6 +73,7 @@ class Ensemble:
         threads: int = 1,
         rules: Rules = Rules(EAGER, FLOAT32),  # noqa: B008 - a value that nobody can change
         waiting: Callable[[], None] = lambda: None,
+        when_needed: bool = False,
     ) -> "Ensemble":
         """Load every model file of a folder, sorted by file name.
 
@@ -69,6 +85,7 @@ class Ensemble:
             threads: Calls of networks that run at the same time; more than one only on the processor.
             rules: Which engines may run them; without, PyTorch does.
             waiting: Called about every second while engines are tried; what it raises ends the loading.
+            when_needed: Read what the files say of themselves now, and the networks when they are first asked.
 
         Raises:
             ModelError: The folder has none, or any file is damaged or does not fit the first usable one; all are named.
@@ -85,37 +102,25 @@ class Ensemble:
                     refused.append(f"{path}: {reason}")
             except ModelError as error:
                 refused.append(str(error))
-        rules = with_cache(rules)
-        choices = {path: known(info, device=device, rules=rules) for path, info in usable}
-        unknown = [path for path, choice in choices.items() if choice is None]
-        if unknown:
-            find_engines(unknown, device=device, threads=threads, rules=rules, waiting=waiting)
-        engines: list[Engine] = []
-        for path, info in usable:
-            try:
-                choice = choices[path] or known(info, device=device, rules=rules)
-                engines.append(engine_for(info, path, choice, device=device, threads=threads, rules=rules))
-            except ModelError as error:
-                refused.append(str(error))
-        if refused:
-            raise ModelError("\n".join(refused))
-        logger.info("%s models run on %s", task, ", ".join(engine.name for engine in engines))
-        return cls(engines, batch_size=batch_size, threads=threads)
+        if when_needed and not refused:
+            members = tuple(info for _, info in usable)
+            deferred = Deferred(members, lambda: _engines(usable, [], device, threads, rules, waiting))
+            return cls(deferred, batch_size=batch_size, threads=threads)
+        return cls(_engines(usable, refused, device, threads, rules, waiting), batch_size=batch_size, threads=threads)
 
     @property
     def frames_at_once(self) -> int:
         """How many frames a call of `predict` needs to keep every thread busy with whole batches."""
-        return self.batch_size * ceil(self._threads / len(self._engines))
+        return self.batch_size * ceil(self._threads / len(self.members))
 
     @property
     def engines(self) -> tuple[str, ...]:
         """What runs each member, such as "openvino bfloat16"."""
         return tuple(engine.name for engine in self._engines)
 
-    @property
-    def is_eager(self) -> bool:
-        """Whether PyTorch runs some member."""
-        return any(engine.kind == EAGER for engine in self._engines)
+    @cached_property
+    def _engines(self) -> tuple[Engine, ...]:
+        return tuple(self._deferred.load())
 
     def predict(self, pixels: Mapping[Canvas, Pixels]) -> Probabilities:
         """Return softmax(logits / temperature) of every frame by every member, float32 (N, members, labels).
@@ -161,7 +166,7 @@ class Ensemble:
 
     def _shares(self, frames: int) -> list[tuple[int, int, int]]:
         """Divide the work into calls (member, first, end), small enough that no thread is left without."""
-        even = ceil(frames / ceil(self._threads / len(self._engines))) or 1
+        even = ceil(frames / ceil(self._threads / len(self.members))) or 1
         return [
             (index, start, min(frames, start + size))
             for index, engine in enumerate(self._engines)
@@ -179,6 +184,34 @@ class Ensemble:
         with self._backing_off:
             self.batch_size = max(1, min(self.batch_size, tried // 2))
         logger.warning("out of memory with %d frames at once; going on with %d", tried, self.batch_size)
+
+
+def _engines(
+    usable: Sequence[tuple[Path, ModelInfo]],
+    refused: Sequence[str],
+    device: str,
+    threads: int,
+    rules: Rules,
+    waiting: Callable[[], None],
+) -> list[Engine]:
+    """Find and load the engines of model files; raises ModelError with every file that is of no use, `refused` first."""
+    rules = with_cache(rules)
+    choices = {path: known(info, device=device, rules=rules) for path, info in usable}
+    unknown = [path for path, choice in choices.items() if choice is None]
+    if unknown:
+        find_engines(unknown, device=device, threads=threads, rules=rules, waiting=waiting)
+    engines: list[Engine] = []
+    problems = list(refused)
+    for path, info in usable:
+        try:
+            choice = choices[path] or known(info, device=device, rules=rules)
+            engines.append(engine_for(info, path, choice, device=device, threads=threads, rules=rules))
+        except ModelError as error:
+            problems.append(str(error))
+    if problems:
+        raise ModelError("\n".join(problems))
+    logger.info("%s models run on %s", usable[0][1].task, ", ".join(engine.name for engine in engines))
+    return engines
 
 
 def model_paths(folder: Path) -> tuple[Path, ...]:
