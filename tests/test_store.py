@@ -1,11 +1,13 @@
 """The database file: locked, damaged, newer, foreign, half-made, held open by readers; and its schema, held by a golden file."""
 
+import gc
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -271,6 +273,24 @@ def test_rare_values_in_long_columns_keep_their_type(tmp_path: Path) -> None:
         (1, 1, 1, rows)
     ]
     connection.close()
+
+
+class Word(str):
+    """A text that can be asked whether it is still there."""
+
+
+def test_a_transaction_does_not_hold_the_rows_that_were_put_in(tmp_path: Path) -> None:
+    """They are the database's then: a card of any size does not keep all of its rows in Python too until it commits."""
+    database = Database(tmp_path)
+    prepare(database)
+    with database.writing() as connection:
+        given = [Word(f"L{number}") for number in range(3)]
+        last = weakref.ref(given[-1])
+        insert(connection, "raw.location", {"location_id": given})
+        del given
+        gc.collect()
+        assert last() is None
+        assert connection.execute("SELECT count(*) FROM raw.location").fetchall() == [(3,)]
 
 
 def add_location(database: Database, name: str) -> None:

@@ -39,11 +39,12 @@ class registered:  # noqa: N801 - reads as a verb where it is used
     """Columns as a table of the connection while a block runs."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, columns: Columns, name: str = "new_rows") -> None:
-        self._connection, self._columns, self._name = connection, columns, name
+        self._connection, self._name = connection, name
+        self._arrays = {name: _array(values) for name, values in columns.items()}
 
     def __enter__(self) -> str:
         """Register and return the table's name."""
-        self._connection.register(self._name, {name: _array(values) for name, values in self._columns.items()})
+        self._connection.register(self._name, self._arrays)
         return self._name
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -51,6 +52,8 @@ class registered:  # noqa: N801 - reads as a verb where it is used
         # In a transaction that has failed nothing can be done any more, and the failure is what must be told.
         with suppress(duckdb.Error) if error is not None else nullcontext():
             self._connection.unregister(self._name)
+        # DuckDB keeps what was registered within a transaction until its end: all rows of a card, as Python's values.
+        self._arrays.clear()
 
 
 def _array(values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
