@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import piexif
@@ -21,14 +21,18 @@ from PIL import Image
 from ctwatch import config as configuration
 from ctwatch.card import snapshot
 from ctwatch.config import Config
-from ctwatch.domain import Canvas
+from ctwatch.domain import Canvas, Task
 from ctwatch.pipeline import CardOutcome, Pipeline
 from ctwatch.store.database import Database
 from ctwatch.store.preparation import prepare
 
-# Networks are converted once for the whole run, and in nobody's own folder.
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ctwatch-cache-")
-atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+if TYPE_CHECKING:
+    from ctwatch.panel import Panel
+
+# Networks are converted once for the whole run, also where several workers of pytest share it, and in nobody's own folder.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ctwatch-cache-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 # The networks of tests are tiny: a second thread of PyTorch waits for work three times as long as the work takes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))  # the tests' own helpers, from wherever they are run
@@ -96,7 +100,7 @@ def write_tiny_models(root: Path, members: int = 3) -> None:
     """Write `empty` and `species` into a folder: small random networks, the same in every run."""
     import torch
 
-    from ctwatch.domain import BLANK, Canvas, ModelInfo, Preprocessing, Task
+    from ctwatch.domain import BLANK, ModelInfo, Preprocessing
     from ctwatch.nets.architectures import build
     from ctwatch.nets.model_file import save
 
@@ -169,19 +173,33 @@ def _new_store() -> Path:
     return folder
 
 
+_PANELS: dict[object, "Panel"] = {}
+
+
+def _panel(config: Config) -> "Panel":
+    """The ensembles of a configuration: loaded once for as long as their files are the same, for they keep nothing."""
+    from ctwatch import panel
+
+    folders = [panel.folder(config, task) for task in Task]
+    files = sorted(path for folder in folders if folder is not None for path in folder.glob("**/*"))
+    facts = tuple((path, path.stat().st_ino, path.stat().st_mtime_ns) for path in files)
+    key = (config.models, tuple(folders), facts)
+    if config.models.engine != "eager" or key not in _PANELS:
+        _PANELS[key] = panel.load(config)
+    return _PANELS[key]
+
+
 class Store:
     """A database with a pipeline in front of it, and every question the tests have."""
 
     def __init__(self, config: Config, **options: Any) -> None:
-        from ctwatch import panel
-
         self.config = config
         self.database = Database(config.store_folder, busy_timeout_s=30)
         if self.database.path.exists():
             prepare(self.database)
         else:
             shutil.copytree(_new_store(), config.store_folder, dirs_exist_ok=True)
-        self.pipeline = Pipeline(config, self.database, panel.load(config), **options)
+        self.pipeline = Pipeline(config, self.database, _panel(config), **options)
 
     def process(self, card: Path) -> CardOutcome:
         """Process a card and see that every file of it is accounted for, once."""

@@ -61,6 +61,8 @@ class Station:
         self.config = configuration.load(root / "config.toml")
         self.daemon = Daemon(self.config, renew=lambda: configuration.load(root / "config.toml"), pause_s=pause_s)
         self.thread = threading.Thread(target=self.daemon.run)
+        self._copy: tuple[int, int] | None = None
+        self._names: set[str] = set()
 
     def start(self) -> None:
         self.thread.start()
@@ -88,11 +90,15 @@ class Station:
             return connection.execute(sql).fetchall()
 
     def has(self, names: set[str]) -> bool:
-        """Whether exactly these cards are published."""
+        """Whether exactly these cards are published; a published copy is read once, for it never changes."""
         try:
-            return {row[0] for row in self.rows("SELECT card_name FROM cards")} == names
+            facts = (self.config.store_folder / PUBLISHED_NAME).stat()
+            if (facts.st_ino, facts.st_mtime_ns) != self._copy:
+                self._names = {row[0] for row in self.rows("SELECT card_name FROM cards")}
+                self._copy = facts.st_ino, facts.st_mtime_ns
         except OSError:  # the disk that is full here is also the one for a moment's copy
             return False
+        return self._names == names
 
     def until_cards(self, names: set[str]) -> None:
         until(lambda: self.published() and self.has(names), f"cards {sorted(names)} published")

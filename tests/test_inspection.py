@@ -38,7 +38,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> Path:
     """A database with photographs, duplicates, broken files and predictions."""
     base = tmp_path_factory.mktemp("whole")
     (base / "config.toml").write_text(
-        f"[models]\nempty = '{tiny_models}/empty'\nspecies = '{tiny_models}/species'\ndevice = 'cpu'\nthreads = 1\n",
+        f"[models]\nempty = '{tiny_models}/empty'\nspecies = '{tiny_models}/species'\n"
+        "device = 'cpu'\nengine = 'eager'\nthreads = 1\n",
         "utf-8",
     )
     store = Store(configuration.load(base / "config.toml"))
