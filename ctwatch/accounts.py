@@ -1,14 +1,16 @@
 """The account of a card: what became of each file, what is new with it, which deployments it speaks of."""
 
+import json
 import os
-import pickle
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ctwatch import deployments
 from ctwatch.decoding import ReadFile
-from ctwatch.domain import CardSnapshot, Deployment, Failure, FileStatus, Location, Media
+from ctwatch.decoding.messages import media_head, media_told
+from ctwatch.domain import CardSnapshot, Deployment, Failure, FileStat, FileStatus, Ignored, Location, Media
 from ctwatch.store.cards import CardFile
 
 FILES_AT_ONCE = 2048
@@ -27,13 +29,15 @@ class Placed:
 class Packed:
     """Files that were read, in order, kept in a tenth of the memory to be gone through as often as one likes.
 
-    They come back equal, not the same.
+    They come back equal, not the same, and without pixels.
     """
 
     def __init__(self) -> None:
         self._packed: list[bytes] = []
         self._open: list[Placed] = []
         self._count = 0
+        self._places: dict[tuple[Deployment | None, Location | None], int] = {}
+        """Each once, in the order of their coming: there are few, and many files of each."""
 
     def __len__(self) -> int:
         return self._count
@@ -43,15 +47,45 @@ class Packed:
         self._open.append(item)
         self._count += 1
         if len(self._open) == FILES_AT_ONCE:
-            self._packed.append(zlib.compress(pickle.dumps(self._open), 1))
+            rows = [self._row(placed) for placed in self._open]
+            self._packed.append(zlib.compress(json.dumps(rows).encode("ascii"), 1))
             self._open = []
 
     def blocks(self) -> Iterator[Sequence[Placed]]:
         """Yield all files, at most `FILES_AT_ONCE` together."""
+        places = list(self._places)
         for packed in self._packed:
-            yield pickle.loads(zlib.decompress(packed))  # noqa: S301 - never left this process
+            yield [_placed(*places[place], *row) for place, *row in json.loads(zlib.decompress(packed))]
         if self._open:
             yield self._open
+
+    def _row(self, placed: Placed) -> list[Any]:
+        read = placed.read
+        place = self._places.setdefault((placed.deployment, placed.location), len(self._places))
+        file = [getattr(read.file, name) for name in FileStat.__dataclass_fields__]
+        return [place, file, read.failure, read.detail, None if read.media is None else media_head(read.media)]
+
+
+def _placed(
+    deployment: Deployment | None,
+    location: Location | None,
+    file: list[Any],
+    failure: str | None,
+    detail: str | None,
+    media: dict[str, Any] | None,
+) -> Placed:
+    *facts, ignored = file
+    read = ReadFile(
+        replace(FileStat(*facts), ignored=None if ignored is None else Ignored(ignored)),
+        None if media is None else replace(media_told(media), failure=_failure(media["failure"])),
+        _failure(failure),
+        detail,
+    )
+    return Placed(read, deployment, location)
+
+
+def _failure(name: str | None) -> Failure | None:
+    return None if name is None else Failure(name)
 
 
 def placed_of(mapping: deployments.Mapping, snapshot: CardSnapshot, read: ReadFile) -> Placed:

@@ -2,9 +2,9 @@
 
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ctwatch.classify import Classifier, Frame
@@ -107,39 +107,60 @@ class Looking:
         `waiting` is given the number of those done, at each and about every second between; predictions are saved when
         there are `at_least` so many. Returns how many photographs were found.
         """
-        found = 0
+        found = done = 0
+
+        def still() -> None:
+            waiting(done)
+
         with self._database.reading() as connection:
             places = whereabouts(connection, [item.media_id for item in lacking])
-        candidates: dict[str, list[tuple[str, FileStat]]] = {}
+        candidates: dict[str, deque[tuple[str, FileStat]]] = {}
         for place in places:
             stat = FileStat(place.file_path, place.file_size, place.modified_ns)
-            candidates.setdefault(place.media_id, []).append((place.card_path, stat))
+            candidates.setdefault(place.media_id, deque()).append((place.card_path, stat))
         wanted = {item.media_id for item in lacking}
         verdicts = {
             root: self.verdicts(os.path.basename(root), lambda media_id: media_id not in wanted)
             for root in {place.card_path for place in places}
         }
-        for number, item in enumerate(lacking):
-            waiting(number)
-            read = None
-            for root, file in candidates.get(item.media_id, []):
-                if root not in verdicts:
-                    continue
+        left: Sequence[Missing] = lacking
+        while left:
+            # Each at the next place that may have it, the places of one card together: they are decoded side by side.
+            of_card: dict[str, list[tuple[Missing, FileStat]]] = {}
+            for item in left:
+                others = candidates.get(item.media_id, deque())
+                while others and others[0][0] not in verdicts:
+                    others.popleft()
+                if others:
+                    root, file = others.popleft()
+                    of_card.setdefault(root, []).append((item, file))
+                else:
+                    unobtainable.add(item.media_id)
+                    done += 1
+            left = []
+            for root, sought in of_card.items():
+                files = self.files(root, [file for _, file in sought], verdicts[root], still)
+                answered = 0
                 try:
-                    read = next(self.files(root, [file], verdicts[root], partial(waiting, number)))
+                    for (item, _), read in zip(sought, files, strict=True):
+                        still()
+                        answered += 1
+                        if read.media is None or read.media.media_id != item.media_id:
+                            left.append(item)  # another copy of it may be as it was
+                            continue
+                        done += 1
+                        if read.pixels is None:
+                            unobtainable.add(item.media_id)  # a copy of it would be no better
+                            continue
+                        found += 1
+                        by_all = item.by_empty or self._panel.empty is None
+                        push = classifier.push if by_all else classifier.push_for_species
+                        push(frame_of(read.media, item.deployment_id, read))
+                        self.save(classifier, at_least)
                 except InboxMissing as error:
                     logger.warning("%s", error)
                     del verdicts[root]  # ten minutes were enough
-                    continue
-                if read.media is not None and read.media.media_id == item.media_id:
-                    break  # whole or not, a copy of it would be no better
-            if read is None or read.media is None or read.media.media_id != item.media_id or read.pixels is None:
-                unobtainable.add(item.media_id)
-                continue
-            found += 1
-            push = classifier.push if item.by_empty or self._panel.empty is None else classifier.push_for_species
-            push(frame_of(read.media, item.deployment_id, read))
-            self.save(classifier, at_least)
+                    left += [item for item, _ in sought[answered:]]
         return found
 
     def _keep(self, verdicts: Verdicts) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from conftest import DERIVED_TABLES, Store, moment_of, photograph
 from ctwatch.accounts import Packed, Placed
 from ctwatch.card import snapshot
 from ctwatch.config import Config
+from ctwatch.decoding import Decoders, ReadFile
 from ctwatch.domain import Failure
 from ctwatch.errors import CardChanged, Interrupted
 from ctwatch.pipeline import PREDICTIONS_PER_COMMIT, Pipeline
@@ -297,6 +299,46 @@ def test_a_card_folder_with_a_name_that_is_not_utf8_is_looked_at_by_later_models
     later = Store(config(tiny_models))
     assert later.pipeline.catch_up() == 3
     assert later.rows("SELECT count(*) >= 9 FROM raw.prediction") == [(True,)]
+
+
+def test_photographs_that_are_looked_at_again_are_decoded_side_by_side(
+    config: Callable[..., Config], make_card: Make, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No reading ends before another one has begun; one after the other they would wait for each other for ever."""
+    Store(config()).process(make_card(files=8))
+    later = Store(config(tiny_models, text="[read]\nworkers = 2\n"))
+    two, read = threading.Barrier(2, timeout=60), Decoders.read
+
+    def with_another(*given: Any) -> ReadFile:
+        two.wait()
+        return read(*given)
+
+    monkeypatch.setattr(Decoders, "read", with_another)
+    assert later.pipeline.catch_up() == 8
+
+
+def test_what_one_card_has_lost_is_looked_at_on_another(
+    config: Callable[..., Config], make_card: Make, tiny_models: Path
+) -> None:
+    """The last card that brought a content is asked first; a copy that changed or is gone sends to the one before."""
+    first, second = make_card("L01_CAM1", 6), make_card("L02_CAM1", 6)
+    whole = Store(config(tiny_models, text="[store]\nfolder = 'whole'\n"))
+    store = Store(config())
+    for card in (first, second):
+        whole.process(card)
+        store.process(card)
+    (second / "IMG_0000.JPG").unlink()
+    (second / "IMG_0003.JPG").write_bytes(photograph(40))
+    (first / "IMG_0001.JPG").unlink()
+    (first / "IMG_0005.JPG").unlink()
+    (second / "IMG_0005.JPG").unlink()
+    later = Store(config(tiny_models))
+    assert later.pipeline.catch_up() == 5
+    assert later.pipeline.out_of_reach == 1
+    gone = later.rows("SELECT media_id FROM raw.card_file WHERE file_path = 'IMG_0005.JPG' AND status = 'media'")[0][0]
+    seen = {row[0] for row in later.rows("SELECT media_id FROM raw.prediction")}
+    assert seen == {row[0] for row in whole.rows("SELECT media_id FROM raw.media")} - {gone}
+    assert set(later.dump("prediction")["prediction"]) <= set(whole.dump("prediction")["prediction"])
 
 
 def test_files_far_in_the_future_do_not_stop_a_card(config: Callable[..., Config], make_card: Make) -> None:

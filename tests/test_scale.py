@@ -15,7 +15,20 @@ from ctwatch import accounts, derive
 from ctwatch.accounts import Packed, Placed
 from ctwatch.config import Config
 from ctwatch.decoding import ReadFile
-from ctwatch.domain import FileStat
+from ctwatch.domain import (
+    NO_TIMESTAMP,
+    CameraFacts,
+    CaptureMethod,
+    Deployment,
+    DeploymentSource,
+    Failure,
+    FileStat,
+    Ignored,
+    Location,
+    Media,
+    Timestamp,
+    TimestampSource,
+)
 from ctwatch.events import Grouping
 
 
@@ -74,7 +87,36 @@ def test_frames_decided_about_in_parts_give_the_same_rows_and_predictions_are_lo
 
 def test_files_that_were_read_are_packed_in_blocks_and_come_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounts, "FILES_AT_ONCE", 4)
-    files = [Placed(ReadFile(FileStat(f"IMG_{number}\udcff.JPG", number, number), None)) for number in range(10)]
+    moment = datetime(2026, 5, 1, 7, 0, 1, 5)
+    stamps = [NO_TIMESTAMP, Timestamp(moment, TimestampSource.XMP, trusted=True, issue="none better")]
+    places: list[tuple[Deployment | None, Location | None]] = [
+        (None, None),
+        (Deployment("L01", "L01", DeploymentSource.TABLE, deployment_start=moment), Location("L01", None, 0.1, -1e-9)),
+        (Deployment("L01", "L01", DeploymentSource.TABLE, flag="look at it"), Location("L01")),
+    ]
+    failures = [None, Failure.TRUNCATED]
+    files = []
+    for number in range(10):
+        path, even, failure = f"IMG_{number}\udcff.JPG", number % 2, failures[number % 2]
+        camera = CameraFacts("Reconyx", serial=f"\u00e9{number}", temperature_c=number / 7)
+        media = Media(
+            f"{number:032x}",
+            path,
+            number,
+            "image/jpeg",
+            stamps[even],
+            list(CaptureMethod)[even],
+            camera,
+            640,
+            None,
+            failure,
+            "cut",
+        )
+        ignored = Ignored.LINK if number == 9 else None
+        read = ReadFile(
+            FileStat(path, number, 2**62 + number, ignored=ignored), media if number % 3 else None, failure, "why"
+        )
+        files.append(Placed(read, *places[number % 3]))
     packed = Packed()
     for number, item in enumerate(files):
         assert len(packed) == number
