@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import two_processes
 from ctwatch_train.fitting import checkpoint, journal
 from ctwatch_train.fitting.engine import TrainingError
 from ctwatch_train.fitting.fit import adapted, describe, fit
@@ -20,6 +20,7 @@ from ctwatch_train.fitting.preparation import prepare
 from ctwatch_train.fitting.recipe import Recipe, load_recipe, parse_recipe
 from ctwatch_train.pages.plots import training_curve
 from ctwatch_train.sets.dataset import TrainingSet, open_set
+from forked import Forked
 
 from ctwatch.domain import BLANK, Task
 from ctwatch.errors import ConfigError
@@ -27,7 +28,6 @@ from ctwatch.nets.inference import Ensemble
 from ctwatch.nets.model_file import load
 
 CPU = torch.device("cpu")
-TWO = Path(__file__).with_name("two_processes.py")
 
 
 @pytest.fixture(autouse=True)
@@ -121,18 +121,14 @@ def test_a_training_that_is_killed_anywhere_ends_as_if_it_had_not_been(tiny_set:
         '[sampling]\nkind = "emphasis"\n[[member]]\narchitecture = "thin_resnet10"\nseed = 3\n'
     )
 
-    def start(out: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [
-                sys.executable, "-m", "ctwatch", "train", "fit", "r.toml", "--on", str(tiny_set), "--out", out,
-                "--threads", "1", "--checkpoint-every", "0", "--device", "cpu",
-            ],
-            cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    def start(out: str) -> Forked:
+        return Forked(
+            tmp_path, "train", "fit", "r.toml", "--on", str(tiny_set), "--out", out,
+            "--threads", "1", "--checkpoint-every", "0", "--device", "cpu",
         )  # fmt: skip
 
     undisturbed = start("undisturbed")
-    _, said = undisturbed.communicate(timeout=120)
-    assert undisturbed.returncode == 0, said
+    assert undisturbed.wait() == 0, undisturbed.stderr
     chance, kills, resumed = random.Random(7), 0, 0
     work = tmp_path / "killed" / "training" / "empty-thin_resnet10-3"
     for _ in range(40):
@@ -141,21 +137,21 @@ def test_a_training_that_is_killed_anywhere_ends_as_if_it_had_not_been(tiny_set:
         try:
             before = (work / "checkpoint.safetensors").stat().st_mtime_ns if there else 0
             # Wait for a checkpoint that this run has written, so that every kill is after some progress.
-            while process.poll() is None:
+            while process.returncode is None:
                 path = work / "checkpoint.safetensors"
                 if path.exists() and path.stat().st_mtime_ns != before:
                     time.sleep(chance.uniform(0, 0.15))
                     break
                 time.sleep(0.005)
-            if process.poll() is None and kills < 4:
-                process.send_signal(signal.SIGKILL)
+            if process.returncode is None and kills < 4:
+                process.kill()
                 kills += 1
         finally:
-            _, said = process.communicate(timeout=120)
-        resumed += b"goes on at step" in said
+            process.wait()
+        resumed += "goes on at step" in process.stderr
         if process.returncode == 0:
             break
-    assert process.returncode == 0, said
+    assert process.returncode == 0, process.stderr
     assert kills >= 2
     assert resumed >= 2
     logs = [
@@ -200,19 +196,25 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_what_to_lower(tiny_se
     assert not list(tmp_path.glob("*.safetensors"))
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "weighted"])
-def test_two_gloo_processes_give_the_gradients_of_one(loss: str, tiny_set: Path, tmp_path: Path) -> None:
-    """The same eight photographs, changed in the same way, in halves; the weighted loss is of the whole batch."""
-    results = {}
+@pytest.fixture(scope="module")
+def steps_of_one_and_two(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """One step with each loss, by one process and by two."""
+    folders = {}
     for count in (1, 2):
-        out = tmp_path / str(count) / "weights.safetensors"
-        command = [sys.executable, str(TWO), str(tiny_set), loss, str(out)]
+        folders[count] = tmp_path_factory.mktemp(f"processes{count}")
+        command = [sys.executable, two_processes.__file__, str(tiny_set), str(folders[count])]
         if count == 2:
             command[1:1] = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=170, check=False)
         assert run.returncode == 0, run.stderr[-2000:]
-        results[count] = checkpoint.load(out)
+    return folders
+
+
+@pytest.mark.parametrize("loss", two_processes.LOSSES)
+def test_two_gloo_processes_give_the_gradients_of_one(loss: str, steps_of_one_and_two: dict[int, Path]) -> None:
+    """The same eight photographs, changed in the same way, in halves; the weighted loss is of the whole batch."""
+    results = {n: checkpoint.load(at / loss / "weights.safetensors") for n, at in steps_of_one_and_two.items()}
     (one, alone), (two, together) = results[1], results[2]
     assert alone["loss"] == pytest.approx(together["loss"], rel=1e-6)
     assert alone["seen"] == together["seen"] == 8

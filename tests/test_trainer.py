@@ -3,14 +3,13 @@
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 from ctwatch_train.cli import train
+from forked import Forked
 
 from ctwatch.domain import Task
 from ctwatch.nets.inference import Ensemble, model_paths
@@ -20,11 +19,11 @@ ROOT = Path(__file__).resolve().parents[1]
 HELP = ROOT / "tests" / "golden" / "help"
 
 
-def ctwatch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "ctwatch", "train", *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=170, check=False,
-    )  # fmt: skip
+def ctwatch(folder: Path, *arguments: str) -> Forked:
+    """Run a command of the trainer to its end."""
+    command = Forked(folder, "train", *arguments)
+    command.wait()
+    return command
 
 
 def test_from_labels_to_models_with_a_card_in_four_commands(tiny_scenes: Path, tmp_path: Path) -> None:
