@@ -16,23 +16,25 @@ KILLS = 50
 ALL = {f"inbox/{NAME}": len(CARD)}
 
 
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    made = Nursery()
+    yield made
+    made.close()
+
+
 @pytest.mark.timeout(600)
-def test_however_a_card_comes_and_whatever_is_killed_the_tables_are_those_of_an_undisturbed_run(tmp_path: Path) -> None:
+def test_however_a_card_comes_and_whatever_is_killed_the_tables_are_those_of_an_undisturbed_run(
+    tmp_path: Path, nursery: Nursery
+) -> None:
     """Every scenario; kills at each kind of commit point in turn, further ones anywhere; every table, CSV and file."""
-    campaign = Campaign(tmp_path, kills=KILLS, seed=3, jobs=3, kills_a_life=8, each_command=False)
+    campaign = Campaign(tmp_path, nursery, kills=KILLS, seed=3, jobs=3, kills_a_life=8, each_command=False)
     findings = campaign.run()
     told = [f"{each.sentence}: {', '.join(each.killed)}\n" + "\n".join(each.found) for each in findings.differences]
     assert not told, "\n\n".join(told)
     assert findings.kills >= KILLS
     assert len(findings.by_point) > KILLS // 3
     assert len(findings.by_scenario) > len(SCENARIOS) // 2
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from .campaign import Campaign, Findings
+from .nursery import Nursery
 from .scenarios import SCENARIOS
 
 
@@ -33,10 +34,20 @@ def main() -> int:
             words = f"kills ({findings.lives} lives, {len(findings.differences)} differences)"
             bar.update(task, completed=findings.kills, description=words)
 
+        nursery = Nursery()
         campaign = Campaign(
-            folder, kills=arguments.kills, seed=arguments.seed, jobs=arguments.jobs, scenarios=chosen, progress=progress
+            folder,
+            nursery,
+            kills=arguments.kills,
+            seed=arguments.seed,
+            jobs=arguments.jobs,
+            scenarios=chosen,
+            progress=progress,
         )
-        findings = campaign.run()
+        try:
+            findings = campaign.run()
+        finally:
+            nursery.close()
     _show(console, findings)
     return 1 if findings.differences else 0
 

@@ -90,6 +90,7 @@ class Campaign:
     def __init__(
         self,
         folder: Path,
+        nursery: Nursery,
         *,
         kills: int,
         seed: int,
@@ -99,8 +100,11 @@ class Campaign:
         each_command: bool = True,
         progress: Callable[[Findings], None] = lambda findings: None,
     ) -> None:
-        """Take the folder to work in; without `each_command` a scenario is lived with one of its commands only, in turn."""
-        self._folder, self._kills, self._jobs, self._progress = folder, kills, jobs, progress
+        """Take the folder to work in and who starts commands.
+
+        Without `each_command` a scenario is lived with one of its commands only, in turn.
+        """
+        self._folder, self._nursery, self._kills, self._jobs, self._progress = folder, nursery, kills, jobs, progress
         self._kills_a_life = kills_a_life
         self._ways = [
             (scenario, command)
@@ -116,25 +120,18 @@ class Campaign:
         """Live every scenario undisturbed, then with kills; returns what was found."""
         started = time.monotonic()
         write_tiny_models(self._folder / "models", members=1)
-        nurseries = [Nursery() for _ in range(self._jobs)]
-        try:
-            self._side_by_side(nurseries, iter(self._ways), self._live_undisturbed)
-            self._compare_ways()
-            if self._undisturbed:
-                self._side_by_side(nurseries, self._sentences(), self._live_killed)
-        finally:
-            for nursery in nurseries:
-                nursery.close()
+        self._side_by_side(iter(self._ways), self._live_undisturbed)
+        self._compare_ways()
+        if self._undisturbed:
+            self._side_by_side(self._sentences(), self._live_killed)
         self.findings.seconds = time.monotonic() - started
         return self.findings
 
-    def _side_by_side(
-        self, nurseries: Sequence[Nursery], tasks: Iterator[Any], do: Callable[[Nursery, Station, Any], None]
-    ) -> None:
-        """Give tasks to workers, each with a nursery and a place of its own; what fails in one is raised."""
+    def _side_by_side(self, tasks: Iterator[Any], do: Callable[[Station, Any], None]) -> None:
+        """Give tasks to workers, each with a place of its own; what fails in one is raised."""
         failed: list[BaseException] = []
 
-        def attend(number: int, nursery: Nursery) -> None:
+        def attend(number: int) -> None:
             station = Station(self._folder / f"station{number}", self._folder / "models")
             try:
                 while not failed:
@@ -142,13 +139,13 @@ class Campaign:
                         task = next(tasks, None)
                     if task is None:
                         break
-                    do(nursery, station, task)
+                    do(station, task)
             except BaseException as error:
                 failed.append(error)
             finally:
                 shutil.rmtree(station.far, ignore_errors=True)
 
-        threads = [threading.Thread(target=attend, args=pair) for pair in enumerate(nurseries)]
+        threads = [threading.Thread(target=attend, args=(number,)) for number in range(self._jobs)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -156,9 +153,9 @@ class Campaign:
         if failed:
             raise failed[0]
 
-    def _live_undisturbed(self, nursery: Nursery, station: Station, task: tuple[Scenario, str]) -> None:
+    def _live_undisturbed(self, station: Station, task: tuple[Scenario, str]) -> None:
         scenario, command = task
-        life = Life(nursery, station, command)
+        life = Life(self._nursery, station, command)
         try:
             scenario.live(station, life)
         except NeverEnded as error:
@@ -221,9 +218,9 @@ class Campaign:
     def _power(self) -> int | None:
         return self._random.randrange(1_000_000) if self._random.random() < POWER_CUTS else None
 
-    def _live_killed(self, nursery: Nursery, station: Station, sentence: Sentence) -> None:
+    def _live_killed(self, station: Station, sentence: Sentence) -> None:
         expected = self._undisturbed[sentence.scenario.name, sentence.command]
-        life = Life(nursery, station, sentence.command, sentence.plan)
+        life = Life(self._nursery, station, sentence.command, sentence.plan)
         try:
             sentence.scenario.live(station, life)
             said = differences(expected.left, _of_no_place(left_by(station), station))

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ DEADLINE_S = 120.0
 
 
 class Nursery:
-    """Starts commands; not to be shared between threads."""
+    """Starts commands, of several threads too."""
 
     def __init__(self) -> None:
         root = str(Path(__file__).resolve().parents[2])
+        self._lock = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.nursery"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root,
@@ -31,9 +33,10 @@ class Nursery:
         """Send an order and return the answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
+        with self._lock:
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
         assert answer, "the nursery has died"
         return json.loads(answer)
 
