@@ -109,10 +109,16 @@ class Child:
 
 def _tend() -> None:
     """Make one process of each order that is read, or say what became of one that was made."""
+    import numpy.ma  # noqa: F401
+    import safetensors.torch  # noqa: F401
     import torch
 
+    # With what they load only once they need it: each child would load it for itself, which takes longer than its work.
     import ctwatch.cli
     import ctwatch.daemon
+    import ctwatch.export.camtrap_dp.package
+    import ctwatch.nets.architectures
+    import ctwatch.nets.eager
     import ctwatch.once
     import ctwatch.pipeline
     import ctwatch.report
