@@ -82,16 +82,16 @@ def export(config: Config, folder: Path, names: Sequence[str] = TABLES) -> list[
     """Write the named tables into a folder from the published database; returns the paths."""
     from ctwatch.export import histories, observations
 
-    with open_published(config.store_folder) as connection:
-        rows = queries.event_observations(connection) if "observations" in names else None
-        tables = histories_of(config, connection) if "history" in names else None
     written = []
     try:
-        if rows is not None:
-            written.append(observations.write(folder, rows.columns, rows.rows, config.deployments.utc_offset))
-        if tables is not None:
-            _say_dropped(tables.of_species)
-            written += histories.write(folder, tables.effort, tables.of_species)
+        with open_published(config.store_folder) as connection:
+            if "observations" in names:
+                columns, rows = queries.event_observations(connection)
+                written.append(observations.write(folder, columns, rows, config.deployments.utc_offset))
+            if "history" in names:
+                tables = histories_of(config, connection)
+                _say_dropped(tables.of_species)
+                written += histories.write(folder, tables.effort, tables.of_species)
     except OSError as error:
         raise not_written(folder, error) from error
     return written

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ctwatch.names import spreadsheet_safe
@@ -18,14 +18,21 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]],
     Numbers are written shortest without a trailing .0, booleans as true and false, None and NaN as `missing`. The file
     is replaced by one rename; one that already has these bytes is left alone.
     """
-    write_bytes(path, csv_text(header, rows, missing=missing).encode("utf-8"))
+    data = bytearray()
+    for line in _lines(header, rows, missing):
+        data += line.encode("utf-8") + b"\n"
+    write_bytes(path, data)
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, missing: str = "") -> str:
     """Return the text that `write_csv` writes."""
-    lines = [_line([spreadsheet_safe(name) for name in header])]
-    lines += [_line([_cell(value, missing) for value in row]) for row in rows]
-    return "\n".join(lines) + "\n"
+    return "\n".join(_lines(header, rows, missing)) + "\n"
+
+
+def _lines(header: Sequence[str], rows: Iterable[Sequence[Cell]], missing: str) -> Iterator[str]:
+    yield _line([spreadsheet_safe(name) for name in header])
+    for row in rows:
+        yield _line([_cell(value, missing) for value in row])
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -41,7 +48,7 @@ def _quoted(cell: str) -> str:
     return '"' + cell.replace('"', '""') + '"' if "," in cell or _NEEDS_QUOTES.search(cell) else cell
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | bytearray) -> None:
     """Replace a file by one rename, fsynced; leaves one that already has these bytes alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:

@@ -1,6 +1,6 @@
 """observations.csv: event-level observations with the columns of Camtrap DP 1.0.2 in its order, ours to the right."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from ctwatch.export.files import Cell, write_csv
 OUR_COLUMNS = ("locationID", "needsReview", "reviewReason", "topLabels", "topProbabilities")
 
 
-def write(folder: Path, columns: Sequence[str], observations: Sequence[Sequence[Any]], utc_offset: str) -> Path:
+def write(folder: Path, columns: Sequence[str], observations: Iterable[Sequence[Any]], utc_offset: str) -> Path:
     """Write `observations.csv` into a folder and return its path.
 
     `columns` names the cells of each row; `count`, `classification_method` and `classification_timestamp` (UTC) may be
@@ -19,7 +19,14 @@ def write(folder: Path, columns: Sequence[str], observations: Sequence[Sequence[
     is empty where nobody counted: a classifier does not.
     """
     path = folder / "observations.csv"
-    rows = []
+    header = (*CAMTRAP_DP_COLUMNS, *OUR_COLUMNS)
+    write_csv(path, header, _rows(header, columns, observations, utc_offset))
+    return path
+
+
+def _rows(
+    header: Sequence[str], columns: Sequence[str], observations: Iterable[Sequence[Any]], utc_offset: str
+) -> Iterator[list[Cell]]:
     for row in observations:
         values = dict(zip(columns, row, strict=True))
         told: dict[str, Cell] = {
@@ -42,9 +49,7 @@ def write(folder: Path, columns: Sequence[str], observations: Sequence[Sequence[
             "topLabels": "|".join(values["top_labels"] or ()),
             "topProbabilities": "|".join(f"{p:.4f}" for p in values["top_probabilities"] or ()),
         }
-        rows.append([told.get(name) for name in (*CAMTRAP_DP_COLUMNS, *OUR_COLUMNS)])
-    write_csv(path, (*CAMTRAP_DP_COLUMNS, *OUR_COLUMNS), rows)
-    return path
+        yield [told.get(name) for name in header]
 
 
 def iso(moment: datetime | None, utc_offset: str) -> str | None:

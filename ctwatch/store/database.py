@@ -34,6 +34,8 @@ _CONFIGURATION = {
     "autoload_known_extensions": False,
     # DuckDB 1 guesses a column's type from a thousand rows, and what does not fit the guess is lost.
     "pandas_analyze_sample": 2**31 - 1,
+    # Each group of 122,880 new rows goes to the file when it is full, and not with four others.
+    "write_buffer_row_group_count": 1,
 }
 
 

@@ -1,8 +1,9 @@
 """Questions to the published database that reports and exports ask; each returns plain rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from ctwatch.errors import CtwatchError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_ROWS_AT_ONCE = 2048
 
 
 class QueryError(CtwatchError):
@@ -130,18 +133,24 @@ def detections(connection: duckdb.DuckDBPyConnection) -> Detections:
     )
 
 
-def event_observations(connection: duckdb.DuckDBPyConnection) -> Table:
-    """Return event-level observations with all that the export needs, in the order of deployment and time."""
-    return table(
-        connection,
+def event_observations(
+    connection: duckdb.DuckDBPyConnection,
+) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    """Return the columns, and as they are asked for the rows, of event-level observations with all that the export needs.
+
+    They come in the order of deployment and time; until the last one nothing else may be asked of the connection.
+    """
+    cursor = connection.execute(
         """
         SELECT observation_id, deployment_id, event_id, event_start, event_end, observation_type, scientific_name,
                classified_by, classification_probability, location_id, needs_review, review_reason, top_labels,
                top_probabilities, count, classification_method, classification_timestamp
         FROM observations WHERE observation_level = 'event'
         ORDER BY deployment_id, event_start NULLS LAST, event_id, observation_id
-        """,
+        """
     )
+    rows = iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), [])
+    return tuple(column[0] for column in cursor.description), chain.from_iterable(rows)
 
 
 def event_pictures(
