@@ -192,12 +192,15 @@ class Campaign:
             for at, name in enumerate(work.points)
         ]
         self._random.shuffle(places)
-        # Of each name one first, and of all scenarios alike; then all the others.
-        seen: Counter[str] = Counter()
+        # Of each name one first, and of these one of each scenario first; then all the others.
+        names: Counter[str] = Counter()
+        scenarios: Counter[tuple[int, str]] = Counter()
         ranks = []
-        for place in places:
-            ranks.append(seen[place[4]])
-            seen[place[4]] += 1
+        for scenario, _, _, _, name in places:
+            among = names[name], scenario.name
+            ranks.append((names[name], scenarios[among]))
+            names[name] += 1
+            scenarios[among] += 1
         order = sorted(range(len(places)), key=lambda index: ranks[index])
         for index in order:
             scenario, command, number, at, _ = places[index]
