@@ -8,7 +8,7 @@ from pathlib import Path
 
 _PHOTOGRAPHS = ("images", 240, "photographs of 3 megapixels to make and process")
 BENCHMARKS = {
-    "roofline": _PHOTOGRAPHS,
+    "roofline": ("images", 3000, "photographs of 3 megapixels on the card to process; as many as cards have"),
     "naive": _PHOTOGRAPHS,
     "peers": ("images", 12, "photographs of 12 megapixels to prepare"),
     "inference": ("frames", 64, "frames that each network is shown"),

@@ -27,7 +27,7 @@ from torchvision import transforms
 
 from benchmarks.networks import fitted
 from benchmarks.photographs import MEGAPIXELS_3, MEGAPIXELS_12, write_card
-from ctwatch import card, panel
+from ctwatch import card, check
 from ctwatch.config.sections import Config, Decisions, Models, Store
 from ctwatch.domain import BLANK, Preprocessing, Task
 from ctwatch.nets.model_file import load
@@ -89,7 +89,7 @@ def _compared(models: Path, root: Path, rounds: int) -> dict[str, float]:
         decisions=Decisions(blank_threshold=THRESHOLD),
         base=models,
     )
-    loaded = panel.load(config)
+    loaded = check.demand(config, inboxes=False)
     runs: dict[str, list[Run]] = {"ctwatch": [], "plain": [], "plain_thrifty": []}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other, tempfile.TemporaryDirectory() as stores:
         for number in range(rounds):

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.photographs import MEGAPIXELS_3, has_animal, write_card
-from ctwatch import card, panel
+from ctwatch import card, check, panel
 from ctwatch.config.sections import Config, Models, Store
 from ctwatch.decoding.photograph import ReadingRules, Wanted, media_of, picture_of
 from ctwatch.domain import Canvas, FileStat
@@ -39,7 +39,7 @@ def measure(images: int, rounds: int) -> dict[str, float | int | str]:
         root = Path(folder) / "L01_BENCH"
         write_card(root, images)
         config = Config(models=Models(empty="bundled", species="bundled"), base=Path(folder))
-        loaded = panel.load(config)
+        loaded = check.demand(config, inboxes=False)
         paths = sorted(root.rglob("*.JPG"))
         wanted = Wanted(_RULES, loaded.canvases)
         pixels = [_decoded(path, wanted) for path in paths]

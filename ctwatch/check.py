@@ -112,7 +112,7 @@ def _models(
     folder = panel.folder(config, task)
     what = f"{task} models"
     try:
-        ensemble = loaded[task] = panel.load_one(config, task, waiting, when_needed=when_needed)
+        ensemble = loaded[task] = panel.load(config, task, waiting, when_needed=when_needed)
     except CtwatchError as error:
         return Finding(what, str(folder), error)
     if ensemble is None:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ctwatch.config import BUNDLED, Config
 from ctwatch.domain import Canvas, ModelInfo, Task
-from ctwatch.errors import ModelError
 from ctwatch.nets import device as devices
 from ctwatch.nets.inference import Ensemble
 from ctwatch.nets.shelf import Rules
@@ -61,21 +60,7 @@ def folder(config: Config, task: Task) -> Path | None:
     return Path(str(files("ctwatch") / "models" / str(task))) if named == BUNDLED else config.path(named)
 
 
-def load(config: Config) -> Panel:
-    """Load the ensembles; raises ModelError with every file that does not fit, of both tasks."""
-    loaded: dict[Task, Ensemble | None] = {}
-    problems = []
-    for task in Task:
-        try:
-            loaded[task] = load_one(config, task)
-        except ModelError as error:
-            problems.append(str(error))
-    if problems:
-        raise ModelError("\n".join(problems))
-    return Panel(loaded[Task.EMPTY], loaded[Task.SPECIES])
-
-
-def load_one(
+def load(
     config: Config, task: Task, waiting: Callable[[], None] = lambda: None, *, when_needed: bool = False
 ) -> Ensemble | None:
     """Load the ensemble of one task; None where there are no models yet.

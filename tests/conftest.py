@@ -179,13 +179,14 @@ _PANELS: dict[object, "Panel"] = {}
 def _panel(config: Config) -> "Panel":
     """The ensembles of a configuration: loaded once for as long as their files are the same, for they keep nothing."""
     from ctwatch import panel
+    from ctwatch.panel import Panel
 
     folders = [panel.folder(config, task) for task in Task]
     files = sorted(path for folder in folders if folder is not None for path in folder.glob("**/*"))
     facts = tuple((path, path.stat().st_ino, path.stat().st_mtime_ns) for path in files)
     key = (config.models, tuple(folders), facts)
     if config.models.engine != "eager" or key not in _PANELS:
-        _PANELS[key] = panel.load(config)
+        _PANELS[key] = Panel(*(panel.load(config, task) for task in Task))
     return _PANELS[key]
 
 

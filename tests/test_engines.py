@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,36 @@ def test_a_row_of_a_compiled_network_is_the_same_to_the_bit_in_any_batch_and_thr
         answers = [Ensemble([engine], batch_size=size, threads=threads).predict({CANVAS: frames}) for size, threads in
                    ((1, 1), (4, 3), (13, 1), (5, 2))]  # fmt: skip
         assert len({answer.tobytes() for answer in answers}) == 1
+
+
+def test_a_compiled_network_has_looked_once_before_any_threads_ask_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that make OpenVINO's first call at once can wait for each other for ever."""
+    real, asked = compiled._core, []
+
+    class Core:
+        def compile_model(self, *arguments: Any) -> Any:
+            made = real.compile_model(*arguments)
+            make_request = made.create_infer_request
+
+            class Compiled:
+                def create_infer_request(self) -> Any:
+                    request = make_request()
+
+                    class Request:
+                        def infer(self, inputs: Any) -> Any:
+                            asked.append(threading.current_thread())
+                            return request.infer(inputs)
+
+                    return Request()
+
+            return Compiled()
+
+    graph = compiled.convert(described(), network())
+    monkeypatch.setattr(compiled, "_core", Core())
+    engine = compiled.CompiledEngine(described(), graph, FLOAT32, threads=2)
+    assert asked == [threading.current_thread()]
+    Ensemble([engine], threads=2).predict({CANVAS: trial_frames(CANVAS)[:4]})
+    assert len(asked) == 3  # and then each of the threads
 
 
 @pytest.mark.parametrize("path", sorted(BUNDLED.glob("*/*.safetensors")), ids=lambda path: path.stem)

@@ -250,9 +250,9 @@ def test_stopped_between_any_two_steps_the_next_run_ends_the_same(
         if at == point:
             raise Killed
 
-    from ctwatch import panel
+    from ctwatch import check
 
-    doomed = Pipeline(store.config, store.database, panel.load(store.config), at=strike)
+    doomed = Pipeline(store.config, store.database, check.demand(store.config, inboxes=False), at=strike)
     with pytest.raises(Killed):
         doomed.process(snapshot(card, card.parent))
     store.process(card)

@@ -41,7 +41,7 @@ class CompiledEngine(Engine):
     ) -> None:
         """Compile a graph that `convert` made; as many `threads` may look at the same time, each on a core of its own.
 
-        Raises RuntimeError where the graph cannot be read or compiled.
+        Raises RuntimeError where the graph cannot be read, compiled or run.
         """
         self.info = info
         self.precision = precision
@@ -54,6 +54,10 @@ class CompiledEngine(Engine):
         }
         self._compiled = _core.compile_model(model, "CPU", options)
         self._requests = threading.local()
+        # OpenVINO's bindings set themselves up in the first call; where two threads make it at once, each holds what the
+        # other waits for, and neither ever returns.
+        canvas = info.preprocessing.canvas
+        self(np.zeros((1, 3, canvas.height, canvas.width), np.uint8))
 
     def __call__(self, frames: Pixels) -> Probabilities:
         """Return probabilities as every engine does."""
