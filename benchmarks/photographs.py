@@ -1,13 +1,18 @@
 """A card of drawn photographs as a camera writes them, for benchmarks."""
 
 from datetime import datetime, timedelta
+from io import BytesIO
 from pathlib import Path
+
+import piexif
 
 from ctwatch.demo.scenes import RESERVED_LOCATIONS, SPECIES, burst
 from ctwatch.demo.station import CARDS, maker_note, photograph
 
 FRAMES = 3
 """Photographs of one event."""
+_DRAWN = 300
+"""Bursts after which pictures come again, at other times and so in other bytes: drawing takes longer than any measuring."""
 MEGAPIXELS_3 = (1536, 2048)
 MEGAPIXELS_12 = (3024, 4032)
 
@@ -20,23 +25,40 @@ def write_card(root: Path, images: int, *, size: tuple[int, int] = MEGAPIXELS_3)
         images: How many at least; made up to whole bursts.
         size: (height, width) in pixels.
     """
-    moment = datetime(2026, 5, 1, 7)
+    folder = root / "DCIM" / "100RECNX"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def path(event: int, index: int) -> Path:
+        return folder / f"RCNX{event * FRAMES + index + 1:05d}.JPG"
+
     for event in range(-(-images // FRAMES)):
-        species = SPECIES[event // 4 % len(SPECIES)] if has_animal(event * FRAMES) else None
-        frames = burst(
-            location=RESERVED_LOCATIONS + 9,
-            species=species,
-            night=event % 3 == 0,
-            frames=FRAMES,
-            seed=event,
-            size=size,
-        )
-        for index, frame in enumerate(frames, 1):
-            note = maker_note(CARDS[0], "M", index, FRAMES, event, 20)
-            path = root / "DCIM" / "100RECNX" / f"RCNX{event * FRAMES + index:04d}.JPG"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(photograph(frame.pixels, moment + timedelta(seconds=index), note))
-        moment += timedelta(minutes=17)
+        triggered = datetime(2026, 5, 1, 7) + timedelta(minutes=17 * event)
+        moments = [triggered + timedelta(seconds=index + 1) for index in range(FRAMES)]
+        notes = [maker_note(CARDS[0], "M", index + 1, FRAMES, event, 20) for index in range(FRAMES)]
+        if event < _DRAWN:
+            species = SPECIES[event // 4 % len(SPECIES)] if has_animal(event * FRAMES) else None
+            place = RESERVED_LOCATIONS + 9
+            frames = burst(location=place, species=species, night=event % 3 == 0, frames=FRAMES, seed=event, size=size)
+            taken = [
+                photograph(frame.pixels, moment, note)
+                for frame, moment, note in zip(frames, moments, notes, strict=True)
+            ]
+        else:
+            first = [path(event % _DRAWN, index).read_bytes() for index in range(FRAMES)]
+            taken = [_again(*told) for told in zip(first, moments, notes, strict=True)]
+        for index, data in enumerate(taken):
+            path(event, index).write_bytes(data)
+
+
+def _again(data: bytes, moment: datetime, note: bytes) -> bytes:
+    """Return a photograph as if it had been taken at another moment."""
+    exif, when = piexif.load(data), f"{moment:%Y:%m:%d %H:%M:%S}"
+    exif["0th"][piexif.ImageIFD.DateTime] = when
+    exif["Exif"] |= {piexif.ExifIFD.DateTimeOriginal: when, piexif.ExifIFD.DateTimeDigitized: when}
+    exif["Exif"][piexif.ExifIFD.MakerNote] = note
+    written = BytesIO()
+    piexif.insert(piexif.dump(exif), data, written)
+    return written.getvalue()
 
 
 def has_animal(number: int) -> bool:
