@@ -1,8 +1,8 @@
 """How much memory `ctwatch process` takes for a card of a thousand photographs and for a large one.
 
 Photographs are small, so that many go through quickly: what grows with their number is the same whatever their size. Peaks
-are the largest resident set of the main process from its start to its end, publication and tables included, and that
-of the largest of its decoding processes.
+are the largest resident set of the main process from its start to its end, publication and tables included, and once that
+of the process that tries engines.
 """
 
 import os
@@ -47,9 +47,8 @@ def measure(images: int, rounds: int) -> dict[str, float | int | str]:
         _, trial = _peaks(root / "networks_CARD", root / "first_resnet50", root / "resnet50")
         for number in range(rounds):
             for name in sizes:
-                main, child = _peaks(root / f"{name}_CARD", root / f"{name}{number}", root / "cheap")
+                main, _ = _peaks(root / f"{name}_CARD", root / f"{name}{number}", root / "cheap")
                 peaks.setdefault(f"{name}_gb", []).append(main)
-                peaks.setdefault(f"{name}_decoder_gb", []).append(child)
             main, _ = _peaks(root / "networks_CARD", root / f"networks{number}", root / "resnet50")
             peaks.setdefault("resnet50_gb", []).append(main)
     medians = {name: statistics.median(values) for name, values in peaks.items()}
@@ -65,10 +64,13 @@ def measure(images: int, rounds: int) -> dict[str, float | int | str]:
 
 
 def _peaks(card: Path, store: Path, models: Path) -> tuple[float, float]:
-    """Process a card into a new store; returns the peaks of the main process and of its largest child, GB."""
+    """Process a card into a new store; returns the peaks of the main process and of the largest child that has ended, GB.
+
+    Engines are kept beside the models, so that those of a new folder are tried whatever this machine has found before.
+    """
     store.mkdir()
     config = store / "config.toml"
-    places = f'[store]\nfolder = "{store}"\n[models]\nempty = "{models}/empty"\nspecies = "{models}/species"\n'
+    places = f'[store]\nfolder = "{store}"\n[models]\nempty = "{models}/empty"\nspecies = "{models}/species"\ncache = "{models}"\n'
     config.write_text(places, "utf-8")
     command = [sys.executable, "-c", _PROGRAM, "--config", str(config), "process", str(card)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -1,8 +1,8 @@
 """`ctwatch process` end to end against what decoding alone and the networks alone would allow on the same files.
 
-Decoding and networks share the processor's cores here, so the bound is the rate at which the cores could do both:
-1 / (1 / decoding + 1 / networks), each measured alone with all cores busy. Where the rest goes is told stage by stage, in
-milliseconds of one core for each photograph.
+Where decoding and networks share the processor's cores the bound is the rate at which the cores could do both:
+1 / (1 / decoding + 1 / networks), each measured alone with all cores busy. With networks on a GPU it is the slower of the
+two. Where the rest goes is told stage by stage, in milliseconds of one core for each photograph.
 """
 
 import os
@@ -24,6 +24,7 @@ from ctwatch.config.sections import Config, Models, Store
 from ctwatch.decoding.photograph import ReadingRules, Wanted, media_of, picture_of
 from ctwatch.domain import Canvas, FileStat
 from ctwatch.identity import content_id
+from ctwatch.nets import device as devices
 from ctwatch.panel import Panel
 from ctwatch.pipeline import Pipeline
 from ctwatch.store.database import Database
@@ -64,11 +65,14 @@ def measure(images: int, rounds: int) -> dict[str, float | int | str]:
                         own.append((_core_seconds() - before) / len(paths))
         parts = _parts(paths[: min(60, len(paths))], wanted)
     medians = {name: statistics.median(values) for name, values in rates.items()}
-    bound = 1 / (1 / medians["decode"] + 1 / medians["networks"])
+    device = devices.resolve(config.models.device)
+    both = 1 / (1 / medians["decode"] + 1 / medians["networks"])
+    bound = both if device == "cpu" else min(medians["decode"], medians["networks"])
     return {
         "images": len(paths),
         "megapixels": round(MEGAPIXELS_3[0] * MEGAPIXELS_3[1] / 1e6, 2),
         "cores": _CORES,
+        "device": device,
         "engines": ", ".join(
             sorted({name for each in (loaded.empty, loaded.species) if each for name in each.engines})
         ),
