@@ -7,7 +7,7 @@ from pathlib import Path
 import piexif
 
 from ctwatch.demo.scenes import RESERVED_LOCATIONS, SPECIES, burst
-from ctwatch.demo.station import CARDS, maker_note, photograph
+from ctwatch.demo.station import CARDS, exif_block, maker_note, photograph
 
 FRAMES = 3
 """Photographs of one event."""
@@ -52,12 +52,8 @@ def write_card(root: Path, images: int, *, size: tuple[int, int] = MEGAPIXELS_3)
 
 def _again(data: bytes, moment: datetime, note: bytes) -> bytes:
     """Return a photograph as if it had been taken at another moment."""
-    exif, when = piexif.load(data), f"{moment:%Y:%m:%d %H:%M:%S}"
-    exif["0th"][piexif.ImageIFD.DateTime] = when
-    exif["Exif"] |= {piexif.ExifIFD.DateTimeOriginal: when, piexif.ExifIFD.DateTimeDigitized: when}
-    exif["Exif"][piexif.ExifIFD.MakerNote] = note
     written = BytesIO()
-    piexif.insert(piexif.dump(exif), data, written)
+    piexif.insert(exif_block(moment, note), data, written)
     return written.getvalue()
 
 

@@ -74,18 +74,14 @@ def _placed(
     detail: str | None,
     media: dict[str, Any] | None,
 ) -> Placed:
-    *facts, ignored = file
+    path, size, mtime_ns, ctime_ns, inode, ignored = file
     read = ReadFile(
-        replace(FileStat(*facts), ignored=None if ignored is None else Ignored(ignored)),
-        None if media is None else replace(media_told(media), failure=_failure(media["failure"])),
-        _failure(failure),
+        FileStat(path, size, mtime_ns, ctime_ns, inode, None if ignored is None else Ignored(ignored)),
+        None if media is None else media_told(media),
+        None if failure is None else Failure(failure),
         detail,
     )
     return Placed(read, deployment, location)
-
-
-def _failure(name: str | None) -> Failure | None:
-    return None if name is None else Failure(name)
 
 
 def placed_of(mapping: deployments.Mapping, snapshot: CardSnapshot, read: ReadFile) -> Placed:

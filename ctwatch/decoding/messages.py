@@ -111,8 +111,14 @@ def media_told(head: Head) -> Media:
         None if source is None else TimestampSource(source),
         **stamp,
     )
-    known = {"timestamp": timestamp, "camera": CameraFacts(**head["camera"])}
-    return Media(**{**head, **known, "capture_method": CaptureMethod(head["capture_method"])})
+    failure = head["failure"]
+    known = {
+        "timestamp": timestamp,
+        "camera": CameraFacts(**head["camera"]),
+        "capture_method": CaptureMethod(head["capture_method"]),
+        "failure": None if failure is None else Failure(failure),
+    }
+    return Media(**{**head, **known})
 
 
 def picture_parts(picture: Picture) -> tuple[Head, Sequence[NDArray[np.uint8]]]:

@@ -138,18 +138,25 @@ def write_card(card: Card, folder: Path, progress: Callable[[int], None] = lambd
 
 def photograph(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], moment: datetime, note: bytes) -> bytes:
     """Return a JPEG with the EXIF block of a Reconyx HyperFire."""
-    when = f"{moment:%Y:%m:%d %H:%M:%S}"
-    exif = {
-        "0th": {piexif.ImageIFD.Make: _MAKE, piexif.ImageIFD.Model: _MODEL, piexif.ImageIFD.DateTime: when},
-        "Exif": {
-            piexif.ExifIFD.DateTimeOriginal: when,
-            piexif.ExifIFD.DateTimeDigitized: when,
-            piexif.ExifIFD.MakerNote: note,
-        },
-    }
     data = BytesIO()
-    Image.fromarray(pixels).save(data, "JPEG", quality=_QUALITY, exif=piexif.dump(exif))
+    Image.fromarray(pixels).save(data, "JPEG", quality=_QUALITY, exif=exif_block(moment, note))
     return data.getvalue()
+
+
+def exif_block(moment: datetime, note: bytes) -> bytes:
+    """Return the EXIF block of a Reconyx HyperFire: maker, times, maker note."""
+    when = f"{moment:%Y:%m:%d %H:%M:%S}"
+    block: bytes = piexif.dump(
+        {
+            "0th": {piexif.ImageIFD.Make: _MAKE, piexif.ImageIFD.Model: _MODEL, piexif.ImageIFD.DateTime: when},
+            "Exif": {
+                piexif.ExifIFD.DateTimeOriginal: when,
+                piexif.ExifIFD.DateTimeDigitized: when,
+                piexif.ExifIFD.MakerNote: note,
+            },
+        }
+    )
+    return block
 
 
 def maker_note(card: Card, trigger: str, number: int, total: int, event: int, celsius: int) -> bytes:
