@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.photographs import MEGAPIXELS_3, has_animal, write_card
 from ctwatch import card, check, panel
 from ctwatch.config.sections import Config, Models, Store
+from ctwatch.decode import reuse_memory
 from ctwatch.decoding.photograph import ReadingRules, Wanted, media_of, picture_of
 from ctwatch.domain import Canvas, FileStat
 from ctwatch.identity import content_id
@@ -46,7 +47,7 @@ def measure(images: int, rounds: int) -> dict[str, float | int | str]:
         pixels = [_decoded(path, wanted) for path in paths]
         rates: dict[str, list[float]] = {"decode": [], "networks": [], "process": []}
         own: list[float] = []
-        with ProcessPoolExecutor(_CORES, get_context("spawn")) as pool:
+        with ProcessPoolExecutor(_CORES, get_context("spawn"), reuse_memory) as pool:
             shares = [(paths[start :: 4 * _CORES], wanted) for start in range(4 * _CORES)]
             stages: dict[str, Callable[[int], object]] = {
                 "decode": lambda _: list(pool.map(_decode_share, shares)),

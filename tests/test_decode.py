@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 from test_exif import png
 
-from ctwatch.decode import MAX_SCANS, UnusableImage, decode, decode_for_people, decode_onto
+import ctwatch.decode
+from ctwatch.decode import MAX_SCANS, Resizable, UnusableImage, decode, decode_for_people, decode_onto
 from ctwatch.domain import Canvas, Failure
 from ctwatch.jpeg import scan_count
 
@@ -222,6 +223,51 @@ def test_the_strips_of_a_camera_are_cut_off() -> None:
     """Above and below, before the frame is squashed."""
     pixels = decode(saved(halves(), "PNG"), Canvas(32, 32, banner_top=0.0, banner_bottom=0.4))
     assert (pixels[0, :20] == 255).all()
+
+
+@settings(max_examples=200, deadline=3000)
+@given(st.data())
+def test_vector_code_and_pillow_resize_alike(data: st.DataObject) -> None:
+    """Any picture, even noise and single pixels, up or down, strips cut off: within two levels of 255."""
+    side = st.one_of(st.integers(1, 4), st.integers(1, 300))
+    (width, height), (wide, tall) = data.draw(st.tuples(side, side)), data.draw(st.tuples(side, side))
+    above, below = (data.draw(st.floats(0, 0.49)) for _ in range(2))
+    levels = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    image = Image.fromarray(levels if data.draw(st.booleans()) else (levels >> 7) * 255)
+    box = (0.0, height * above, float(width), height * (1 - below))
+    small, by_pillow = (way.resized(wide, tall, box).astype(int) for way in two_ways(image))
+    assert small.shape == (tall, wide, 3)
+    assert abs(small - by_pillow).max() <= 2
+
+
+def two_ways(image: Image.Image) -> tuple[Resizable, Resizable]:
+    """By vector code, and by Pillow as where that is not installed."""
+    vectorised = Resizable(image)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ctwatch.decode, "vectorised", None)
+        return vectorised, Resizable(image)
+
+
+def test_vector_code_is_used_for_what_a_decoder_can_hold_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A larger picture is resized where it lies; the trainer and the daemon see the same of a photograph either way."""
+    vectorised = pytest.importorskip("cykooz_resizer")
+    handed: list[tuple[int, int]] = []
+    hand_over = vectorised.ImageData
+
+    def counted(width: int, height: int, kind: object, pixels: bytes | None = None) -> object:
+        if pixels is not None:
+            handed.append((width, height))
+        return hand_over(width, height, kind, pixels)
+
+    monkeypatch.setattr(vectorised, "ImageData", counted)
+    monkeypatch.setattr(ctwatch.decode, "LARGEST_VECTORISED", 640 * 480)
+    fits, too_large = photograph(1, size=(480, 640)), photograph(1, size=(960, 640))
+    decode_onto(fits, (Canvas(300, 400), Canvas(310, 410)), with_miniature=True)
+    assert handed == [(640, 480)]
+    large = decode(too_large, Canvas(600, 500)).astype(int)
+    assert handed == [(640, 480)]
+    monkeypatch.undo()
+    assert abs(large - decode(too_large, Canvas(600, 500))).max() <= 1
 
 
 @settings(max_examples=150, deadline=3000)

@@ -30,6 +30,7 @@ OWNERS = {
     "openvino": {"nets"},
     "duckdb": {"store"},
     "PIL": {"decode", "exif", "contact_sheet", "page", "demo"},
+    "cykooz_resizer": {"decode"},
     "piexif": {"exif", "demo"},
     "watchdog": {"watch"},
     "rich": {"report", "survey_tables", "once", "retrying", "cli", "demo"},

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ctwatch import exif, timeline
-from ctwatch.decode import UnusableImage, decode
+from ctwatch.decode import UnusableImage, decode, reuse_memory
 from ctwatch.domain import Canvas, Failure, TimestampSource
 from ctwatch.errors import ConfigError, CtwatchError
 from ctwatch.identity import content_id
@@ -155,6 +155,7 @@ class FrameCache:
             self._take(media_id, future.result(), writer)
             under_way.discard(media_id)
 
+        reuse_memory()
         pool = ThreadPoolExecutor(workers, thread_name_prefix="ctwatch-cache")
         writer = ThreadPoolExecutor(1, thread_name_prefix="ctwatch-cache-writer")
         try:
