@@ -39,12 +39,21 @@ _CONFIGURATION = {
 }
 
 
+_WRITING = {
+    # A card's rows are a queue of small statements: on more threads they take as long, and each holds memory of its own.
+    "threads": 1,
+    # What a statement let go is given back to the system at once, and not when the next ones have taken as much again.
+    "allocator_flush_threshold": "1MB",
+    "allocator_bulk_deallocation_flush_threshold": "1MB",
+}
+
+
 def open_file(path: Path, *, read_only: bool, for_everyone: bool = False) -> duckdb.DuckDBPyConnection:
     """Open a database file once; raises StoreBusy, StoreDamaged or StoreError, with a remedy.
 
     A new file is `for_everyone` if DuckDB of any version from `READABLE_FROM` must be able to read it.
     """
-    configuration: dict[str, Any] = dict(_CONFIGURATION)
+    configuration: dict[str, Any] = dict(_CONFIGURATION) if read_only else {**_CONFIGURATION, **_WRITING}
     if for_everyone:
         configuration["storage_compatibility_version"] = READABLE_FROM
     try:
