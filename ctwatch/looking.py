@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -107,61 +107,55 @@ class Looking:
         `waiting` is given the number of those done, at each and about every second between; predictions are saved when
         there are `at_least` so many. Returns how many photographs were found.
         """
-        found = done = 0
-
-        def still() -> None:
-            waiting(done)
-
+        wanted = {item.media_id for item in lacking}
         with self._database.reading() as connection:
-            places = whereabouts(connection, [item.media_id for item in lacking])
+            places = whereabouts(connection, list(wanted))
         candidates: dict[str, deque[tuple[str, FileStat]]] = {}
         for place in places:
             stat = FileStat(place.file_path, place.file_size, place.modified_ns)
             candidates.setdefault(place.media_id, deque()).append((place.card_path, stat))
-        wanted = {item.media_id for item in lacking}
         verdicts = {
             root: self.verdicts(os.path.basename(root), lambda media_id: media_id not in wanted)
             for root in {place.card_path for place in places}
         }
-        left: Sequence[Missing] = lacking
+        looked_at = given_up = 0
+
+        def still() -> None:
+            waiting(looked_at + given_up)
+
+        left = list(lacking)
         while left:
-            # Each at the next place that may have it, the places of one card together: they are decoded side by side.
-            of_card: dict[str, list[tuple[Missing, FileStat]]] = {}
-            for item in left:
-                others = candidates.get(item.media_id, deque())
-                while others and others[0][0] not in verdicts:
-                    others.popleft()
-                if others:
-                    root, file = others.popleft()
-                    of_card.setdefault(root, []).append((item, file))
-                else:
-                    unobtainable.add(item.media_id)
-                    done += 1
+            of_card, nowhere = _next_places(left, candidates, verdicts)
+            unobtainable.update(item.media_id for item in nowhere)
+            given_up += len(nowhere)
             left = []
             for root, sought in of_card.items():
-                files = self.files(root, [file for _, file in sought], verdicts[root], still)
-                answered = 0
+                unanswered = deque(item for item, _ in sought)
+                files = [file for _, file in sought]
                 try:
-                    for (item, _), read in zip(sought, files, strict=True):
+                    for read in self.files(root, files, verdicts[root], still):
                         still()
-                        answered += 1
+                        item = unanswered.popleft()
                         if read.media is None or read.media.media_id != item.media_id:
                             left.append(item)  # another copy of it may be as it was
-                            continue
-                        done += 1
-                        if read.pixels is None:
+                        elif read.pixels is None:
                             unobtainable.add(item.media_id)  # a copy of it would be no better
-                            continue
-                        found += 1
-                        by_all = item.by_empty or self._panel.empty is None
-                        push = classifier.push if by_all else classifier.push_for_species
-                        push(frame_of(read.media, item.deployment_id, read))
-                        self.save(classifier, at_least)
+                            given_up += 1
+                        else:
+                            looked_at += 1
+                            self._push(classifier, item, frame_of(read.media, item.deployment_id, read))
+                            self.save(classifier, at_least)
                 except InboxMissing as error:
                     logger.warning("%s", error)
                     del verdicts[root]  # ten minutes were enough
-                    left += [item for item, _ in sought[answered:]]
-        return found
+                    left += unanswered
+        return looked_at
+
+    def _push(self, classifier: Classifier, item: Missing, frame: Frame) -> None:
+        """Show a photograph to the models that have not seen it."""
+        by_all = item.by_empty or self._panel.empty is None
+        push = classifier.push if by_all else classifier.push_for_species
+        push(frame)
 
     def _keep(self, verdicts: Verdicts) -> None:
         """Put what died into quarantine at once, so that no crash of the daemon can have it decoded again."""
@@ -206,6 +200,27 @@ class Looking:
     def close(self) -> None:
         """End the processes that decode; they start again when they are needed."""
         self._decoders.close()
+
+
+def _next_places(
+    lacking: Sequence[Missing], candidates: Mapping[str, deque[tuple[str, FileStat]]], reachable: Container[str]
+) -> tuple[dict[str, list[tuple[Missing, FileStat]]], list[Missing]]:
+    """Take each photograph's next place on a card that can be reached; also return the photographs that have none.
+
+    The places of one card come together: they are decoded side by side.
+    """
+    of_card: dict[str, list[tuple[Missing, FileStat]]] = {}
+    nowhere: list[Missing] = []
+    for item in lacking:
+        places = candidates.get(item.media_id, deque())
+        while places and places[0][0] not in reachable:
+            places.popleft()
+        if places:
+            root, file = places.popleft()
+            of_card.setdefault(root, []).append((item, file))
+        else:
+            nowhere.append(item)
+    return of_card, nowhere
 
 
 def frame_of(media: Media, deployment_id: str, read: ReadFile) -> Frame:
