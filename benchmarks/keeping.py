@@ -13,7 +13,7 @@ from benchmarks.wording import AFTER, BEFORE, SECTIONS
 from ctwatch.nets.shelf import processor
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-LIBRARIES = ("torch", "openvino", "pillow", "duckdb", "numpy")
+LIBRARIES = ("torch", "openvino", "pillow", "cykooz_resizer", "duckdb", "numpy")
 
 Figures = Mapping[str, float | int | str]
 

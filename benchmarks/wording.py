@@ -40,7 +40,7 @@ What was tried and left out, because a benchmark did not show enough of it or it
 | letting cykooz_resizer look into Pillow's memory | saves 0.2 ms, but the layout of that memory is not promised; it is given bytes |
 | a fork of Pillow with vector code | installs over Pillow, which torchvision asks for |
 | three eighths instead of a half where that is enough | libjpeg-turbo has no vector code for it: what a smaller resize gains the transform loses |
-| halving with a box before the resize | saves 1.1 ms of 3, and doubles the distance to decoding whole (0.4 levels instead of 0.2) |
+| halving with a box before the resize | saved 1.1 of Pillow's 3 ms, and doubles the distance to decoding whole (0.4 levels instead of 0.2) |
 | decoders at a lower priority, or scheduled in batches | within noise; with `SCHED_IDLE` 3 %, but then anything else on the machine stops them |
 | PyTorch's or kornia-rs' resize | the first needs PyTorch in every decoding process (280 MB each), the second does not antialias (2.8 levels off) |
 | larger socket buffers, shared memory for pixels | within noise: a frame is 0.2 MB |

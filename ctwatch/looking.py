@@ -130,12 +130,12 @@ class Looking:
             given_up += len(nowhere)
             left = []
             for root, sought in of_card.items():
-                unanswered = deque(item for item, _ in sought)
-                files = [file for _, file in sought]
+                items, files = [item for item, _ in sought], [file for _, file in sought]
+                answered = 0
                 try:
-                    for read in self.files(root, files, verdicts[root], still):
+                    for item, read in zip(items, self.files(root, files, verdicts[root], still), strict=True):
                         still()
-                        item = unanswered.popleft()
+                        answered += 1
                         if read.media is None or read.media.media_id != item.media_id:
                             left.append(item)  # another copy of it may be as it was
                         elif read.pixels is None:
@@ -148,7 +148,7 @@ class Looking:
                 except InboxMissing as error:
                     logger.warning("%s", error)
                     del verdicts[root]  # ten minutes were enough
-                    left += unanswered
+                    left += items[answered:]
         return looked_at
 
     def _push(self, classifier: Classifier, item: Missing, frame: Frame) -> None:

@@ -229,6 +229,7 @@ def test_the_strips_of_a_camera_are_cut_off() -> None:
 @given(st.data())
 def test_vector_code_and_pillow_resize_alike(data: st.DataObject) -> None:
     """Any picture, even noise and single pixels, up or down, strips cut off: within two levels of 255."""
+    pytest.importorskip("cykooz_resizer")
     side = st.one_of(st.integers(1, 4), st.integers(1, 300))
     (width, height), (wide, tall) = data.draw(st.tuples(side, side)), data.draw(st.tuples(side, side))
     above, below = (data.draw(st.floats(0, 0.49)) for _ in range(2))

@@ -54,6 +54,18 @@ def held_open(path: Path, *, read_only: bool = False) -> Iterator[int]:
         holder.communicate()
 
 
+def test_a_writing_connection_is_sparing_with_memory_and_a_reading_one_uses_the_machine(tmp_path: Path) -> None:
+    """A card's commit is what the daemon's peak of memory hangs on."""
+    database = Database(tmp_path)
+    prepare(database)
+    ask = "SELECT current_setting('threads'), current_setting('allocator_flush_threshold')"
+    with database.writing() as connection:
+        assert connection.execute(ask).fetchall() == [(1, "1MB")]
+    with database.reading() as connection:
+        with duckdb.connect() as plain:
+            assert connection.execute(ask).fetchall() == plain.execute(ask).fetchall()
+
+
 def test_the_schema_is_as_it_was_agreed(tmp_path: Path) -> None:
     """Tables, views, columns and types; a change is a migration, and is seen in a diff."""
     database = Database(tmp_path)

@@ -351,4 +351,6 @@ def _cause(status: int) -> str:
     name = signal.Signals(os.WTERMSIG(status)).name
     if name == "SIGKILL":
         return "the decoding process was killed by SIGKILL, for want of memory or by somebody"
+    if name == "SIGABRT":
+        return "the decoding process was killed by SIGABRT, by a fault of its own or for want of memory"
     return f"the decoding process was killed by {name}"

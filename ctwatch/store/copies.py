@@ -154,8 +154,6 @@ def _copy(copy: duckdb.DuckDBPyConnection, *, with_people: bool) -> dict[str, in
     name = copy.execute("SELECT current_database()").fetchall()[0][0]
     tables = [row[0] for row in copy.execute(_TABLES, ["live"]).fetchall() if row[0] != "publication"]
     copy.execute(f"SET memory_limit = '{_MEMORY}'")
-    # On one core: as much work, and each further one would gather rows of its own.
-    copy.execute("SET threads = 1")
     # In parts, and put on disk after each table: what is in no file yet has to be in memory.
     copy.execute(f'COPY FROM DATABASE live TO "{name}" (SCHEMA)')
     about_media = {
