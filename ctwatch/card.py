@@ -363,7 +363,8 @@ def _state_of(folder: str | Path) -> tuple[int, int, int, int] | None:
 
 def _stat(entry: os.DirEntry[str], path: str) -> FileStat | None:
     try:
-        facts = entry.stat(follow_symlinks=False)
+        # Not the entry's own `stat`, which it would keep: of a large folder that is more than all that is kept here.
+        facts = os.lstat(entry)
     except FileNotFoundError:
         return None  # gone between listing and looking: the next look decides
     except OSError:
