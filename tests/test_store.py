@@ -61,9 +61,8 @@ def test_a_writing_connection_is_sparing_with_memory_and_a_reading_one_uses_the_
     ask = "SELECT current_setting('threads'), current_setting('allocator_flush_threshold')"
     with database.writing() as connection:
         assert connection.execute(ask).fetchall() == [(1, "1MB")]
-    with database.reading() as connection:
-        with duckdb.connect() as plain:
-            assert connection.execute(ask).fetchall() == plain.execute(ask).fetchall()
+    with database.reading() as connection, duckdb.connect() as plain:
+        assert connection.execute(ask).fetchall() == plain.execute(ask).fetchall()
 
 
 def test_the_schema_is_as_it_was_agreed(tmp_path: Path) -> None:
