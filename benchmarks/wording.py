@@ -53,11 +53,13 @@ SECTIONS: dict[str, tuple[str, str]] = {
         "Against the machine's own limit",
         "`ctwatch process` end to end against the rate that decoding alone and the networks alone allow, each measured with "
         "all cores at work. `one_core_..._ms` are the steps of one photograph; `all_cores_..._ms` are core-milliseconds "
-        "for each photograph with all cores at work; `ratio` is the whole over that bound. It was 0.88 on a quiet machine (0.82 to "
-        "0.87 with cards of 900, whose start and commit count more); the goal of 0.95 is not reached. Of one photograph's 21 "
-        "core-milliseconds hash and header take 0.35, messages, threads and rows 0.8, and decoding and networks are each some "
-        "5 per cent slower while the other shares its cache. Neither more decoding processes than cores nor other priorities "
-        "change that.",
+        "for each photograph with all cores at work; `ratio` is the whole over that bound. It was 0.85, 0.92 and 0.89 "
+        "in three runs, as its host was more or less busy (0.82 to 0.87 with cards of 900, whose start and commit count more); the "
+        "goal of 0.95 is not reached. Of one photograph's 17 to 20 core-milliseconds hash and header take 0.35, messages, threads "
+        "and rows 0.8, cores that wait 0.7 (at the start, for the commit, and where one call of a network ends before the other), and "
+        "decoding and networks are each some 5 per cent slower while the other shares its cache. Neither more decoding "
+        "processes than cores nor other priorities change that; decoders that work two batches ahead instead of one save 0.2 "
+        "of the waiting for 13 MB.",
     ),
     "naive": (
         "Against what one would write first",
@@ -66,13 +68,15 @@ SECTIONS: dict[str, tuple[str, str]] = {
         "species model only what its own filter does not call blank. `difference_...` are of probabilities, scaled decoding "
         "and the engine together; `filter_decisions_equal` and `species_equal` are shares of frames. The networks are random "
         "features with fitted heads, far more sensitive than trained ones: for these ResNet-50 bfloat16 was refused for one "
-        "of the two models, and answers near a threshold differ. Most of what a goal of 10 times asks for comes from AMX "
-        "units, which this processor has not; at 12 megapixels, where decoding counts more, the goal of 6 is passed.",
+        "of the two models, and answers near a threshold differ. The goals of 5 times with ResNet-18 and of 6 times at 12 "
+        "megapixels are passed; most of what a goal of 10 times with ResNet-50 asks for comes from AMX units, which this processor "
+        "has not.",
     ),
     "peers": (
         "Against the preprocessing of SpeciesNet and MegaDetector",
         "Processor milliseconds for each photograph of 12 megapixels, the peers' own functions called as their programs call "
-        "them; all that ctwatch does with a file is counted, hash, header and message included. `ratio` is the smaller gain.",
+        "them; all that ctwatch does with a file is counted, hash, header and message included. `ratio` is the smaller "
+        "gain; an earlier run, while the host was busy, gave 4.88.",
     ),
     "inference": (
         "What runs the networks",
@@ -103,7 +107,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
         "Processor seconds of whole commands against the bare start of what they need, one photograph from command to done, "
         "an idle daemon, and a sweep over cards that are in: listed whole, and told from their folders alone. An idle sweep "
         "costs some 5 microseconds a folder, whatever it holds: 1,000 cards of 10,000 files each come to a tenth of a second. "
-        "`report` without a section draws detection histories and needs numpy for them, half a second in all.",
+        "`report` without a section draws detection histories and needs numpy for them: 0.4 s, where the others take less than 0.3.",
     ),
     "training": (
         "Training",
