@@ -337,7 +337,10 @@ class Daemon:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS=reads its configuration")
         try:
             config = self._renew()
-            loaded = check.demand(config, waiting=self._step)
+            asked = check.demand(config, waiting=self._step, when_needed=True)
+            # Networks of the same files are not loaded beside those that run already.
+            same = config.models == self._config.models and asked.models == self._panel.models
+            loaded = self._panel if same else check.demand(config, waiting=self._step)
             if config.store_folder != self._config.store_folder:
                 raise ConfigError([f"store.folder: {config.store_folder} needs a restart of the daemon"])
         except CtwatchError as error:

@@ -42,6 +42,11 @@ class Panel:
         return max(1, min(most, _MOST_BYTES // max(1, frame)))
 
     @property
+    def models(self) -> tuple[ModelInfo, ...]:
+        """What every model file says of itself, the empty filter's first."""
+        return (*self.empty_models, *self.species_models)
+
+    @property
     def empty_models(self) -> tuple[ModelInfo, ...]:
         """The members of the empty filter."""
         return self.empty.members if self.empty else ()

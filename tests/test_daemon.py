@@ -336,12 +336,18 @@ def test_a_changed_configuration_is_taken_over_and_a_wrong_one_is_not(tmp_path: 
         station.daemon.reload()
         write_card(station.inbox / "L01_CAM1", 1)
         station.until_cards({"L01_CAM1"})
+        networks = station.daemon._panel
         (tmp_path / "config.toml").write_text(text.replace("[watch]", "[watch]\ninboxes = ['inbox', 'second']"))
         station.daemon.reload()
         until(lambda: len(station.status()["inboxes"]) == 2, "the new configuration")
+        assert station.daemon._panel is networks, "the models are as before: none is loaded anew"
         write_card(tmp_path / "second" / "L02_CAM1", 50)
         station.until_cards({"L01_CAM1", "L02_CAM1"})
         assert station.status()["cards_done"] == 2, "the first card is not done again"
+        text = (tmp_path / "config.toml").read_text()
+        (tmp_path / "config.toml").write_text(text.replace("[models]", "[models]\nbatch_size = 3"))
+        station.daemon.reload()
+        until(lambda: station.daemon._panel is not networks, "other models")
     finally:
         station.stop()
 
