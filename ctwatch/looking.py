@@ -190,7 +190,7 @@ class Looking:
         if classifier.waiting() < at_least:
             return
         with self._database.writing() as connection:
-            cards.add_models(connection, [*self._models.empty, *self._models.species])
+            cards.add_models(connection, self._panel.models)
             predictions = classifier.take()
             cards.add_predictions(connection, predictions)
             cards.add_miniatures(connection, classifier.take_miniatures())
